@@ -1,0 +1,1 @@
+"""Who is calling: organizations, projects and API keys."""

@@ -1,0 +1,1 @@
+"""The /v1 surface, one folder a noun."""

@@ -1,0 +1,1 @@
+"""Model cards, snapshots and the deployments that serve them."""

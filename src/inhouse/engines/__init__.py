@@ -1,0 +1,1 @@
+"""What runs models: weights, child processes, remote servers."""

@@ -1,0 +1,103 @@
+"""What the rooms above ask of an engine that runs a model.
+
+Two kinds exist. A ``TextEngine`` takes tokens and gives tokens: templates, tool calls and structured output are added
+above it, in ``generation``. An upstream server already speaks the Chat Completions contract; see ``engines.upstream``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+
+class TokenLogprob(msgspec.Struct):
+    """Log probability of one token, before any sampler touched the distribution."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    id: int | None = None
+    top: list[TokenLogprob] = []
+
+
+class Completion(msgspec.Struct, kw_only=True):
+    """One sequence to continue. ``None`` means: the deployment's decoding default."""
+
+    prompt: list[int]
+    max_tokens: int
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+    stop: list[str] = []
+    logit_bias: dict[int, float] = {}
+    logprobs: int | None = None
+    """How many alternatives to report for each token; None reports no log probabilities, 0 only the token's own."""
+    grammar: str | None = None
+    """GBNF; excludes ``json_schema``."""
+    json_schema: dict[str, Any] | None = None
+    priority: int = 0
+    """Higher goes first in the queue before the slots."""
+
+
+class Piece(msgspec.Struct, tag="piece"):
+    """Text that one or more tokens gave. Multi-byte characters are never split across pieces."""
+
+    text: str
+    tokens: list[int] = []
+    logprobs: list[TokenLogprob] = []
+
+
+class Finished(msgspec.Struct, tag="finished"):
+    """The last event of a completion."""
+
+    reason: Literal["stop", "length"]
+    prompt_tokens: int
+    cached_tokens: int
+    """Prompt tokens whose state the engine really reused."""
+    completion_tokens: int
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+    stop_sequence: str | None = None
+    """The stop sequence that ended it, if one did."""
+
+
+class EngineFailed(Exception):
+    """The engine could not do the work: it died, refused, or did not answer. The message is fit for a log."""
+
+
+class EngineBusy(EngineFailed):
+    """No place in the queue before the engine; try again later."""
+
+
+class BadConstraint(EngineFailed):
+    """The grammar or schema cannot be compiled. The message is fit for the client."""
+
+
+class TextEngine(Protocol):
+    """A model behind a tokenizer."""
+
+    @property
+    def window(self) -> int:
+        """Tokens that prompt and completion may fill together."""
+
+    async def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of ``text``. With ``special``, control tokens written in the text are recognised."""
+
+    async def detokenize(self, tokens: Sequence[int]) -> str: ...
+
+    async def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
+        """The model's own chat template over ``messages``, ready for the assistant's turn."""
+
+    def complete(self, request: Completion) -> AsyncGenerator[list[Piece | Finished], None]:
+        """Events in the batches they arrived in. Closing the generator stops the engine's work at once.
+
+        Raises:
+            EngineBusy, BadConstraint, EngineFailed
+        """

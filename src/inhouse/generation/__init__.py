@@ -1,0 +1,1 @@
+"""The one core behind every generating endpoint: items in, events out."""

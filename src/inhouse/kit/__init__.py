@@ -1,0 +1,1 @@
+"""Small shared parts: ids, money, errors, clock, server-sent events, validation."""

@@ -1,0 +1,1 @@
+"""What a call used and what it cost, one row a request."""

@@ -1,0 +1,1 @@
+"""Database with its migrations, and later blobs and vectors."""
