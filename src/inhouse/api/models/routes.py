@@ -1,0 +1,60 @@
+"""Models over HTTP."""
+
+from __future__ import annotations
+
+from inhouse.api.models import wire
+from inhouse.api.operation import Request, operation
+from inhouse.catalog import Catalog, Resolved
+from inhouse.catalog.catalog import model_not_found
+from inhouse.kit.errors import Forbidden, NotFound
+from inhouse.serving import Serving
+
+
+class Models:
+    def __init__(self, catalog: Catalog, serving: Serving) -> None:
+        self._catalog = catalog
+        self._serving = serving
+
+    @operation("GET", "/models", id="listModels", tag="Models")
+    async def list(self, request: Request) -> wire.ModelList:
+        """List the models that answer here.
+
+        Aliases and dated snapshots. A model of the catalog that nothing serves here is left out.
+        """
+        names = [name for card in self._catalog.cards for name in card.names]
+        found = [(name, self._catalog.find(name)) for name in names]
+        return wire.ModelList(data=[await self._model(name, model) for name, model in found if model is not None])
+
+    @operation("GET", "/models/{model}", id="retrieveModel", tag="Models", errors=(NotFound,))
+    async def retrieve(self, request: Request, model: str) -> wire.Model:
+        """Get a model."""
+        found = self._catalog.find(model)
+        if found is None:
+            raise model_not_found(model)
+        return await self._model(model, found)
+
+    @operation("DELETE", "/models/{model}", id="deleteModel", tag="Models", errors=(NotFound, Forbidden))
+    async def delete(self, request: Request, model: str) -> wire.ModelDeleted:
+        """Delete a fine-tuned model.
+
+        The catalog's own models cannot be deleted.
+        """
+        if self._catalog.cards.resolve(model) is None:
+            raise model_not_found(model)
+        raise Forbidden("You have insufficient permissions for this operation: only fine-tuned models can be deleted.")
+
+    async def _model(self, name: str, found: Resolved) -> wire.Model:
+        card = found.card
+        served = await self._serving.served_by(found.snapshot.id)
+        deprecation = card.deprecation
+        return wire.Model(
+            id=name,
+            created=card.created if name == card.id else found.snapshot.created,
+            owned_by=card.owned_by,
+            shutdown_date=(
+                deprecation.shutdown.isoformat()
+                if deprecation is not None and deprecation.sourced and deprecation.shutdown is not None
+                else None
+            ),
+            served_by=None if served is None else f"{served.weights} on {served.engine}, {served.where}",
+        )

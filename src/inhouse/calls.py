@@ -1,0 +1,159 @@
+"""The walk that every request takes: resolve, open, serve, settle.
+
+    async with calls.open(caller, operation, model, request_id=...) as call:
+        ...  # call.engine answers; call.usage is kept up to date
+    # settled, whatever happened: success, error, disconnect, cancel
+
+No endpoint reaches an engine without a ``Call``, so nothing is served unmetered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+
+from inhouse.access import Caller
+from inhouse.catalog import Catalog, Resolved
+from inhouse.engines.pool import Engine, EnginePool
+from inhouse.kit.errors import APIError
+from inhouse.metering.ledger import Ledger, Opening, Settlement
+from inhouse.metering.metrics import Metrics
+from inhouse.metering.pricing import cost_nanos, service_tier
+from inhouse.metering.usage import Usage
+
+CLIENT_CLOSED_REQUEST = 499
+
+
+class Calls:
+    """Opens calls."""
+
+    def __init__(self, catalog: Catalog, ledger: Ledger, engines: EnginePool, metrics: Metrics) -> None:
+        self._catalog = catalog
+        self._ledger = ledger
+        self._engines = engines
+        self._metrics = metrics
+
+    def open(
+        self,
+        caller: Caller,
+        operation: str,
+        model: str,
+        *,
+        request_id: str,
+        endpoint: str,
+        tier: str | None = None,
+    ) -> Call:
+        """Admit one request for a model.
+
+        Args:
+            operation: the operation's id, e.g. ``createChatCompletion``.
+            model: a card's id, an alias or a dated snapshot.
+            endpoint: the card's key of the endpoint, e.g. ``chat_completions``.
+            tier: the ``service_tier`` asked for.
+
+        Raises:
+            NotFound: no such model here, or it is not deployed.
+            InvalidRequest: the model does not serve this endpoint, or not in this service tier.
+        """
+        resolved = self._catalog.resolve(model, endpoint)
+        granted = service_tier(resolved.card, resolved.snapshot, tier)
+        return Call(
+            Opening(
+                id=request_id,
+                created_at=time.time_ns() // 1000,
+                organization_id=caller.organization_id,
+                project_id=caller.project_id,
+                key_id=caller.key_id,
+                operation=operation,
+                model=resolved.card.id,
+                snapshot=resolved.snapshot.id,
+                deployment=resolved.deployment.id,
+                service_tier=granted,
+            ),
+            resolved,
+            self._engines.get(resolved.deployment),
+            self._ledger,
+            self._metrics,
+        )
+
+
+class Call:
+    """One request on its walk. Enter it with ``async with``."""
+
+    def __init__(
+        self, opening: Opening, resolved: Resolved, engine: Engine, ledger: Ledger, metrics: Metrics
+    ) -> None:
+        self.card = resolved.card
+        self.snapshot = resolved.snapshot
+        self.deployment = resolved.deployment
+        self.engine = engine
+        self.service_tier = opening.service_tier
+        self.usage = Usage()
+        self.prefill_ms: float | None = None
+        self.decode_ms: float | None = None
+        self._opening = opening
+        self._ledger = ledger
+        self._metrics = metrics
+        self._started = time.perf_counter()
+        self._first_token_ms: float | None = None
+
+    @property
+    def id(self) -> str:
+        return self._opening.id
+
+    async def __aenter__(self) -> Call:
+        self._opened = self._ledger.open(self._opening)
+        self._metrics.opened()
+        return self
+
+    async def answering(self) -> None:
+        """To be awaited before anything of the answer is given away: from here on the call is on the books."""
+        if self._first_token_ms is None:
+            self._first_token_ms = (time.perf_counter() - self._started) * 1000
+            if not self._opened.done():
+                await asyncio.shield(self._opened)
+            self._opened.result()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        status, code = _outcome(error)
+        usage = self.usage
+        cost = cost_nanos(self.card, self.snapshot, self.service_tier, usage)
+        self._metrics.settled(
+            operation=self._opening.operation,
+            model=self.snapshot.id,
+            status=status,
+            seconds=time.perf_counter() - self._started,
+            first_token_ms=self._first_token_ms,
+            usage=usage,
+            cost_nanos=cost,
+        )
+        settlement = Settlement(
+            id=self.id,
+            settled_at=time.time_ns() // 1000,
+            status=status,
+            error_code=code,
+            input_tokens=usage.input_tokens,
+            cached_input_tokens=usage.cached_tokens,
+            output_tokens=usage.output_tokens,
+            cost_nanos=cost,
+            first_token_ms=self._first_token_ms,
+            prefill_ms=self.prefill_ms,
+            decode_ms=self.decode_ms,
+        )
+        await self._ledger.settle(settlement)
+
+
+def _outcome(error: BaseException | None) -> tuple[int, str | None]:
+    """HTTP status and error code that the ledger keeps."""
+    match error:
+        case None:
+            return 200, None
+        case APIError():
+            return error.status, error.code
+        case asyncio.CancelledError() | GeneratorExit():
+            return CLIENT_CLOSED_REQUEST, "client_disconnected"
+        case _:
+            return 500, "server_error"

@@ -1,0 +1,54 @@
+"""The one way into a model for everything that generates."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from inhouse.calls import Call
+from inhouse.engines.deployments import Embedded
+from inhouse.generation import local, remote
+from inhouse.generation.errors import engine_errors
+from inhouse.generation.events import Event
+from inhouse.generation.items import File, GenerationRequest, Image, Message
+from inhouse.kit.errors import InvalidRequest
+
+
+async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
+    """Run a request on the call's engine.
+
+    Gives events in the batches they arrived in: deltas and tool calls of each choice, ``ChoiceFinished`` for each,
+    and ``Usage`` last. The call is on the books before the first batch. Closing the generator stops the engine.
+
+    Raises:
+        APIError: what the client is to be told.
+    """
+    deployment = call.deployment
+    with engine_errors(call.id, constraint_param="response_format"):
+        if isinstance(deployment, Embedded):
+            _refuse_what_it_cannot_read(request)
+            events = local.generate(call, call.engine, deployment, request)
+        else:
+            events = remote.generate(call, call.engine, deployment, request)
+        async with aclosing(events):
+            async for batch in events:
+                await call.answering()
+                yield batch
+
+
+def _refuse_what_it_cannot_read(request: GenerationRequest) -> None:
+    """Embedded models read text."""
+    for item in request.items:
+        if not isinstance(item, Message):
+            continue
+        for index, part in enumerate(item.parts):
+            if isinstance(part, Image):
+                raise InvalidRequest(
+                    "Invalid content type. image_url is only supported by certain models.",
+                    param=f"{item.path}.content[{index}].type",
+                )
+            if isinstance(part, File):
+                raise InvalidRequest(
+                    "Invalid content type. file is only supported by certain models.",
+                    param=f"{item.path}.content[{index}].type",
+                )

@@ -1,0 +1,48 @@
+"""Several streams of event batches as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def merged(streams: Sequence[AsyncGenerator[list[T], None]]) -> AsyncGenerator[list[T], None]:
+    """Batches of all streams as they come. The first error ends all; closing this closes all."""
+    if len(streams) == 1:
+        async with aclosing(streams[0]) as stream:
+            async for batch in stream:
+                yield batch
+        return
+
+    # A bounded queue, so that a slow reader slows the engines instead of filling memory. None: a stream has ended.
+    batches: asyncio.Queue[list[T] | BaseException | None] = asyncio.Queue(maxsize=len(streams))
+
+    async def pump(stream: AsyncGenerator[list[T], None]) -> None:
+        try:
+            async with aclosing(stream):
+                async for batch in stream:
+                    await batches.put(batch)
+        except Exception as error:
+            await batches.put(error)
+        else:
+            await batches.put(None)
+
+    pumps = [asyncio.create_task(pump(stream)) for stream in streams]
+    try:
+        running = len(pumps)
+        while running:
+            batch = await batches.get()
+            if batch is None:
+                running -= 1
+            elif isinstance(batch, BaseException):
+                raise batch
+            else:
+                yield batch
+    finally:
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)

@@ -1,0 +1,381 @@
+"""Generation on an upstream that speaks the Chat Completions contract itself: translate, and pass on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from inhouse.calls import Call
+from inhouse.engines.deployments import Remote
+from inhouse.engines.protocol import EngineFailed, TokenLogprob
+from inhouse.engines.upstream import Upstream, UpstreamError
+from inhouse.generation.events import (
+    ChoiceFinished,
+    Event,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallDone,
+    ToolCallStarted,
+)
+from inhouse.generation.items import (
+    Audio,
+    CustomTool,
+    File,
+    FunctionTool,
+    GenerationRequest,
+    Image,
+    JsonObject,
+    JsonSchema,
+    Message,
+    Part,
+    Text,
+    Tool,
+    ToolCall,
+    ToolOutput,
+)
+from inhouse.kit.errors import InvalidRequest, RateLimited
+from inhouse.kit.ids import new_id
+from inhouse.metering.usage import Usage
+
+CHAT = "/chat/completions"
+
+
+# Shapes of the answers, as far as they are read. Servers add fields of their own; those are skipped.
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Custom(msgspec.Struct):
+    name: str | None = None
+    input: str | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    index: int = 0
+    id: str | None = None
+    function: _Function | None = None
+    custom: _Custom | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _TopLogprob(msgspec.Struct):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class _Logprob(msgspec.Struct):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+    top_logprobs: list[_TopLogprob] = []
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Logprob] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: _Message | None = None
+    message: _Message | None = None
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+class _Answer(msgspec.Struct):
+    """A whole answer, or one chunk of it."""
+
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Error
+
+
+_answers = msgspec.json.Decoder(_Answer)
+
+
+async def generate(
+    call: Call, upstream: Upstream, deployment: Remote, request: GenerationRequest
+) -> AsyncGenerator[list[Event], None]:
+    """Events of all choices, then the usage."""
+    reader = _Reader(call)
+    body = chat_body(call, request)
+    try:
+        if request.stream:
+            async with aclosing(upstream.stream(CHAT, body)) as batches:
+                async for batch in batches:
+                    if events := reader.read(batch):
+                        yield events
+        else:
+            answer = await upstream.post(CHAT, body)
+            yield reader.read([answer.body])
+    except UpstreamError as error:
+        raise client_error(error) from error
+    except msgspec.MsgspecError as error:
+        raise EngineFailed(f"the upstream sent what is not the contract: {error}") from error
+    yield [call.usage]
+
+
+def chat_body(call: Call, request: GenerationRequest) -> dict[str, Any]:
+    """The request in the wire format. ``model`` is left to the target that will take it."""
+    sampling = request.sampling
+    body: dict[str, Any] = {"model": call.snapshot.id, "messages": list(_messages(request))}
+    optional = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "presence_penalty": sampling.presence_penalty or None,
+        "frequency_penalty": sampling.frequency_penalty or None,
+        "seed": sampling.seed,
+        "stop": list(sampling.stop) or None,
+        "logit_bias": {str(token): bias for token, bias in sampling.logit_bias.items()} or None,
+        "max_tokens": sampling.max_tokens,
+        "n": request.choices if request.choices != 1 else None,
+        "tools": [_tool(tool) for tool in request.tools] or None,
+        "prediction": {"type": "content", "content": request.prediction} if request.prediction else None,
+    }
+    body.update((name, value) for name, value in optional.items() if value is not None)
+    if sampling.logprobs is not None:
+        body["logprobs"] = True
+        body["top_logprobs"] = sampling.logprobs
+    if request.tools:
+        body["tool_choice"] = _tool_choice(request)
+        if not request.parallel_tool_calls:
+            body["parallel_tool_calls"] = False
+    match request.format:
+        case JsonObject():
+            body["response_format"] = {"type": "json_object"}
+        case JsonSchema(name=name, schema=schema, strict=strict):
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": name, "schema": schema, "strict": strict},
+            }
+    if request.stream:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def _messages(request: GenerationRequest) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    for item in request.items:
+        if isinstance(item, ToolCall):
+            if not messages or messages[-1]["role"] != "assistant":
+                messages.append({"role": "assistant", "content": None})
+            messages[-1].setdefault("tool_calls", []).append(_wire_call(item))
+        elif isinstance(item, ToolOutput):
+            messages.append({"role": "tool", "tool_call_id": item.call_id, "content": item.text})
+        else:
+            messages.append(_message(item))
+    return messages
+
+
+def _message(item: Message) -> dict[str, Any]:
+    plain = all(isinstance(part, Text) for part in item.parts)
+    message: dict[str, Any] = {
+        # Servers other than the vendor's know no developer role; both mean the same.
+        "role": "system" if item.role == "developer" else item.role,
+        "content": item.text if plain else [_part(part) for part in item.parts],
+    }
+    if item.name:
+        message["name"] = item.name
+    return message
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case Text(text=text):
+            return {"type": "text", "text": text}
+        case Image(url=url, detail=detail):
+            return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
+        case Audio(data=data, format=form):
+            return {"type": "input_audio", "input_audio": {"data": data, "format": form}}
+        case File(file_id=file_id, file_data=data, filename=name):
+            fields = {"file_id": file_id, "file_data": data, "filename": name}
+            return {"type": "file", "file": {key: value for key, value in fields.items() if value is not None}}
+
+
+def _wire_call(call: ToolCall) -> dict[str, Any]:
+    if call.kind == "custom":
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    match tool:
+        case FunctionTool(name=name, description=description, parameters=parameters, strict=strict):
+            function: dict[str, Any] = {"name": name}
+            if description is not None:
+                function["description"] = description
+            if parameters is not None:
+                function["parameters"] = parameters
+            if strict:
+                function["strict"] = True
+            return {"type": "function", "function": function}
+        case CustomTool(name=name, description=description, syntax=syntax, definition=definition):
+            custom: dict[str, Any] = {"name": name}
+            if description is not None:
+                custom["description"] = description
+            if syntax is not None:
+                custom["format"] = {"type": "grammar", "grammar": {"syntax": syntax, "definition": definition}}
+            return {"type": "custom", "custom": custom}
+
+
+def _tool_choice(request: GenerationRequest) -> str | dict[str, Any]:
+    choice = request.tool_choice
+    if choice.names is None:
+        return choice.mode
+    kinds = {tool.name: "custom" if isinstance(tool, CustomTool) else "function" for tool in request.tools}
+    refs = [{"type": kinds[name], kinds[name]: {"name": name}} for name in sorted(choice.names) if name in kinds]
+    if choice.named and refs:
+        return refs[0]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": refs}}
+
+
+class _Reader:
+    """Turns answers and chunks into events, and keeps the call's usage up to date."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._open: dict[int, tuple[int, list[str]]] = {}
+        """For each choice: the index of its unfinished tool call, and what its arguments are so far."""
+
+    def read(self, payloads: list[bytes]) -> list[Event]:
+        events: list[Event] = []
+        usage = self._call.usage
+        for payload in payloads:
+            answer = _answers.decode(payload)
+            for choice in answer.choices:
+                message = choice.delta or choice.message
+                if message is not None:
+                    if message.content:
+                        usage.output_tokens += 1  # until the upstream tells: about a token a chunk
+                        events.append(TextDelta(message.content, choice.index, _logprobs(choice)))
+                    if message.refusal:
+                        events.append(RefusalDelta(message.refusal, choice.index))
+                    if message.tool_calls:
+                        usage.output_tokens += 1
+                        for position, call in enumerate(message.tool_calls):
+                            index = call.index if choice.delta is not None else position
+                            self._tool_call(events, choice.index, index, call)
+                if choice.finish_reason is not None:
+                    self._close(events, choice.index)
+                    events.append(ChoiceFinished(_reason(choice.finish_reason), choice.index))
+            if answer.usage is not None:
+                _copy_usage(answer.usage, usage)
+        return events
+
+    def _tool_call(self, events: list[Event], choice: int, index: int, call: _ToolCall) -> None:
+        opened = self._open.get(choice)
+        if opened is None or opened[0] != index:
+            self._close(events, choice)
+            kind = call.custom or call.function
+            name = kind.name if kind is not None else None
+            events.append(
+                ToolCallStarted(
+                    index,
+                    call.id or new_id("call_"),
+                    name or "",
+                    "custom" if call.custom is not None else "function",
+                    choice,
+                )
+            )
+            opened = self._open[choice] = (index, [])
+        text = (call.custom.input if call.custom else None) or (call.function.arguments if call.function else None)
+        if text:
+            opened[1].append(text)
+            events.append(ToolCallDelta(index, text, choice))
+
+    def _close(self, events: list[Event], choice: int) -> None:
+        opened = self._open.pop(choice, None)
+        if opened is not None:
+            events.append(ToolCallDone(opened[0], "".join(opened[1]), choice))
+
+
+def _reason(reason: str) -> Any:
+    return reason if reason in ("stop", "length", "tool_calls", "content_filter") else "stop"
+
+
+def _logprobs(choice: _Choice) -> list[TokenLogprob]:
+    if choice.logprobs is None or not choice.logprobs.content:
+        return []
+    return [
+        TokenLogprob(
+            entry.token,
+            entry.logprob,
+            _bytes(entry),
+            top=[TokenLogprob(top.token, top.logprob, _bytes(top)) for top in entry.top_logprobs],
+        )
+        for entry in choice.logprobs.content
+    ]
+
+
+def _bytes(entry: _Logprob | _TopLogprob) -> list[int]:
+    return entry.bytes if entry.bytes is not None else list(entry.token.encode())
+
+
+def _copy_usage(told: _Usage, usage: Usage) -> None:
+    usage.input_tokens = told.prompt_tokens
+    usage.output_tokens = told.completion_tokens
+    if (prompt := told.prompt_tokens_details) is not None:
+        usage.cached_tokens = min(prompt.cached_tokens or 0, told.prompt_tokens)
+    if (completion := told.completion_tokens_details) is not None:
+        usage.reasoning_tokens = completion.reasoning_tokens or 0
+        usage.accepted_prediction_tokens = completion.accepted_prediction_tokens or 0
+        usage.rejected_prediction_tokens = completion.rejected_prediction_tokens or 0
+
+
+def client_error(error: UpstreamError) -> InvalidRequest | RateLimited | EngineFailed:
+    """What an upstream's refusal means to our client.
+
+    A fault of the request is told as the upstream tells it. Its credentials, its limits and its failures are ours to
+    mend: the client learns that the engine failed, the log learns why.
+    """
+    try:
+        told = msgspec.json.decode(error.body, type=_ErrorBody).error
+    except msgspec.MsgspecError:
+        told = _Error(message=error.body[:500].decode("utf-8", "replace"))
+    if error.status in (400, 413, 422):
+        code = str(told.code) if told.code is not None and not str(told.code).isdigit() else None
+        return InvalidRequest(told.message or "The upstream refused the request.", param=told.param, code=code)
+    if error.status == 429:
+        return RateLimited("The engine is over its own rate limit, please try again later.", code="rate_limit_exceeded")
+    return EngineFailed(f"upstream answered {error.status}: {told.message[:300]}")

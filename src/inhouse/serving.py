@@ -1,0 +1,61 @@
+"""What serves a model here: said on its page, in ``/v1/models`` and by the command line alike."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from inhouse.catalog import Catalog, Resolved
+from inhouse.catalog.cards import Cards
+from inhouse.catalog.served import ServedBy
+from inhouse.engines.deployments import Embedded
+from inhouse.engines.pool import EnginePool
+from inhouse.metering.speeds import Speeds
+
+
+class Serving:
+    """The catalog seen together with engines and measurements."""
+
+    def __init__(self, catalog: Catalog, engines: EnginePool, speeds: Speeds, started_at: datetime) -> None:
+        self._catalog = catalog
+        self._engines = engines
+        self._speeds = speeds
+        self._started_at = started_at
+
+    @property
+    def cards(self) -> Cards:
+        return self._catalog.cards
+
+    async def served_by(self, snapshot: str) -> ServedBy | None:
+        """What serves a model, by any of its names; None if nothing does."""
+        found = self._catalog.find(snapshot)
+        return None if found is None else await self._describe(found)
+
+    async def _describe(self, found: Resolved) -> ServedBy:
+        deployment = found.deployment
+        engine = self._engines.describe(deployment)
+        speed = await self._speeds.of(deployment.id)
+        since = found.binding.bound_at or self._started_at
+        if isinstance(deployment, Embedded):
+            return ServedBy(
+                weights=engine.title,
+                engine="llama.cpp",
+                window=engine.window or found.card.context_window,
+                bound_since=since,
+                state=engine.state,
+                sha256=engine.sha256,
+                license=engine.license,
+                prefill_tokens_per_second=speed.prefill,
+                decode_tokens_per_second=speed.decode,
+            )
+        target = deployment.upstream.targets[0]
+        return ServedBy(
+            weights=target.model or found.card.id,
+            engine="OpenAI-compatible server",
+            where=urlsplit(target.url).netloc,
+            window=engine.window or found.card.context_window,
+            bound_since=since,
+            state=engine.state,
+        )
+
+
