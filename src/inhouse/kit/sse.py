@@ -1,0 +1,81 @@
+"""Server-sent events as the API writes them.
+
+Two styles exist. ``data`` (Chat Completions, Completions): ``data: {json}`` per event and ``data: [DONE]`` at the end.
+``typed`` (Responses, Assistants, images, audio): ``event: {type}`` before the data, and no ``[DONE]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import msgspec
+
+from inhouse.kit.errors import APIError
+
+T = TypeVar("T")
+
+KEEPALIVE = b": keep-alive\n\n"
+DONE = b"data: [DONE]\n\n"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class EventStream(Generic[T]):
+    """What a handler returns for a stream.
+
+    Args:
+        batches: events in the groups they became ready in; each group is one write to the client. It is closed exactly
+            once, whatever happens, and its cleanup is awaited. Acquire what must be released inside of it.
+        style: ``data`` or ``typed``. A typed event is a Struct with a ``type`` tag or a ``type`` field.
+        done: whether ``data: [DONE]`` ends the stream; by default only for ``data``.
+    """
+
+    __slots__ = ("batches", "done", "style")
+
+    media_type: ClassVar[bytes] = b"text/event-stream; charset=utf-8"
+
+    def __init__(
+        self,
+        batches: AsyncGenerator[Sequence[T], None],
+        *,
+        style: Literal["data", "typed"] = "data",
+        done: bool | None = None,
+    ) -> None:
+        self.batches = batches
+        self.style = style
+        self.done = style == "data" if done is None else done
+
+    def frame(self, batch: Sequence[T]) -> bytes:
+        """The bytes of a batch. Raises TypeError for events that JSON cannot hold."""
+        if self.style == "typed":
+            return b"".join([b"event: %b\ndata: %b\n\n" % (_type(event), _encode(event)) for event in batch])
+        if len(batch) == 1:
+            return b"data: " + _encode(batch[0]) + b"\n\n"
+        return b"".join([b"data: %b\n\n" % _encode(event) for event in batch])
+
+    def error(self, error: APIError) -> bytes:
+        """The last bytes of a stream that failed after it began."""
+        event = b"event: error\n" if self.style == "typed" else b""
+        return b"%bdata: %b\n\n" % (event, _encode(error.body))
+
+    @property
+    def end(self) -> bytes:
+        """The last bytes of a stream that succeeded."""
+        return DONE if self.done else b""
+
+
+_types: dict[type, bytes] = {}
+
+
+def _type(event: Any) -> bytes:
+    cls = type(event)
+    known = _types.get(cls)
+    if known is not None:
+        return known
+    config = getattr(cls, "__struct_config__", None)
+    if config is not None and config.tag_field == "type":
+        _types[cls] = known = str(config.tag).encode()
+        return known
+    name = event["type"] if isinstance(event, dict) else event.type
+    return str(name).encode()
