@@ -70,9 +70,7 @@ MetadataKey = Annotated[str, Meta(max_length=64)]
 MetadataValue = Annotated[str, Meta(max_length=512)]
 Metadata = Annotated[
     dict[MetadataKey, MetadataValue],
-    Meta(
-        max_length=16, description="Up to 16 pairs of your own: keys up to 64 characters long, values up to 512."
-    ),
+    Meta(max_length=16, description="Up to 16 pairs of your own: keys up to 64 characters long, values up to 512."),
 ]
 
 
