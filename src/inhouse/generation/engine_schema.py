@@ -1,0 +1,113 @@
+"""A client's JSON Schema as the engines can follow it.
+
+For a strict schema the result allows a subset of its values, so whatever is generated is valid. For others it is the best
+that can be enforced; what cannot is left out and named.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_SPACING: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""No free blanks: a small model would fill its whole budget with them. The spacing is what models saw in training."""
+
+_DAY: Final = (
+    r"(?:(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-"
+    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    r"|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)"
+)
+_TIME: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+_N: Final = r"[0-9]{1,6}"
+_SPAN: Final = rf"T(?:{_N}H(?:{_N}M(?:{_N}S)?)?|{_N}M(?:{_N}S)?|{_N}S)"
+_LABEL: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,29}[a-zA-Z0-9])?"
+_ATOM: Final = r"[a-zA-Z0-9_+-]{1,30}"
+
+FORMATS: Final = {
+    "date": f"^{_DAY}$",
+    "time": f"^{_TIME}$",
+    "date-time": f"^{_DAY}T{_TIME}$",
+    "duration": rf"^P(?:{_N}W|(?:{_N}D|{_N}M(?:{_N}D)?|{_N}Y(?:{_N}M(?:{_N}D)?)?)(?:{_SPAN})?|{_SPAN})$",
+    "email": rf"^{_ATOM}(?:\.{_ATOM}){{0,1}}@{_LABEL}(?:\.{_LABEL}){{1,3}}$",
+    "hostname": rf"^{_LABEL}(?:\.{_LABEL}){{0,6}}$",
+}
+"""Formats that would otherwise allow the 29th of any February or parts without end (RFC 3339, 1123, 5321)."""
+
+_OTHER_FORMATS: Final = frozenset({"ipv4", "ipv6", "uuid", "uri"})
+_CANNOT: Final = frozenset(
+    {
+        *("not", "if", "then", "else", "dependencies", "dependentRequired", "dependentSchemas", "propertyNames"),
+        *("contains", "minContains", "maxContains", "uniqueItems", "unevaluatedItems", "unevaluatedProperties"),
+        *("$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor", "$id", "$anchor", "id"),
+        *("minProperties", "maxProperties"),
+    }
+)
+_MAPS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_VALUES: Final = frozenset({"enum", "const", "default", "examples", "required"})
+
+
+def with_spacing(schema: dict[str, Any]) -> dict[str, Any]:
+    """The root schema with the house's spacing; nothing that a client wrote can change it."""
+    return {**schema, "x-guidance": {**_SPACING, "coerce_one_of": True}}
+
+
+def strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """For a schema that passed ``check_strict``. Everything it allows is valid against ``schema``."""
+    return with_spacing(_Rewrite(strict=True).object(schema))
+
+
+def lenient(schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """For any other schema: what can be enforced, and the keywords that were left out.
+
+    Objects that name properties and say nothing of others are closed, since a small model fills open ones with noise.
+    """
+    rewrite = _Rewrite(strict=False)
+    return with_spacing(rewrite.object(schema)), sorted(rewrite.dropped)
+
+
+class _Rewrite:
+    def __init__(self, *, strict: bool) -> None:
+        self.strict = strict
+        self.dropped: set[str] = set()
+
+    def any(self, schema: Any) -> Any:
+        return self.object(schema) if isinstance(schema, dict) else schema
+
+    def object(self, schema: dict[str, Any]) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in schema.items():
+            if key == "x-guidance":
+                continue
+            if not self.strict and key in _CANNOT:
+                self.dropped.add(key)
+            elif key in _MAPS and isinstance(value, dict):
+                out[key] = {name: self.any(sub) for name, sub in value.items()}
+            elif key in _LISTS and isinstance(value, list):
+                out[key] = [self.any(sub) for sub in value]
+            elif key in _VALUES:
+                out[key] = value
+            else:
+                out[key] = self.any(value)
+        self._format(out)
+        if not self.strict:
+            self._close(out)
+            self._array_without_items(out)
+        return out
+
+    def _format(self, schema: dict[str, Any]) -> None:
+        form = schema.get("format")
+        if form in FORMATS and "pattern" not in schema and "enum" not in schema and "const" not in schema:
+            del schema["format"]
+            schema["pattern"] = FORMATS[form]
+        elif not self.strict and form is not None and form not in FORMATS and form not in _OTHER_FORMATS:
+            del schema["format"]
+            self.dropped.add("format")
+
+    def _close(self, schema: dict[str, Any]) -> None:
+        composed = any(key in schema for key in ("anyOf", "oneOf", "allOf", "$ref", "patternProperties"))
+        if schema.get("properties") and "additionalProperties" not in schema and not composed:
+            schema["additionalProperties"] = False
+
+    def _array_without_items(self, schema: dict[str, Any]) -> None:
+        if isinstance(schema.get("items"), list):
+            schema["prefixItems"] = schema.pop("items")

@@ -1,0 +1,103 @@
+"""Grammars for custom tools: what a client wrote, compiled or refused.
+
+The engines constrain output with llguidance, so a Lark definition goes to them as it is and a regular expression as a
+grammar of one terminal. Its dialect: Lark with an Earley parser and a greedy lexer, Rust regular expressions, no
+lookaround, no backreferences, no templates, ``%import`` from ``common`` only. ``%ignore`` works; priorities are dropped,
+since generating needs no tie-breaks.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Final, Literal
+
+from llguidance import LLMatcher, LLTokenizer
+
+from inhouse.kit.errors import InvalidRequest
+
+HEADER: Final = "%llguidance {}\n"
+"""How an engine tells this dialect from GBNF."""
+MAX_DEFINITION: Final = 100_000
+"""Characters of a definition; far above any grammar in use, below what would stall a gateway."""
+
+_BYTES: Final = LLTokenizer("byte")
+_PRIORITY: Final = re.compile(r"^([ \t]*[?!]{0,2}[A-Za-z_]\w*)\.-?\d+(?=\s*:)", re.MULTILINE)
+_UNKNOWN_TOKENS: Final = "no tokenizer"
+
+
+def compile_definition(syntax: Literal["lark", "regex"], definition: str, *, param: str) -> str:
+    """Lark text, without header, that engines take for what the client wrote.
+
+    Args:
+        param: dotted path, e.g. ``tools[0].custom.format.grammar.definition``.
+
+    Raises:
+        InvalidRequest: the definition cannot be compiled; the message says where and why.
+    """
+    if len(definition) > MAX_DEFINITION:
+        raise InvalidRequest(
+            f"Invalid '{param}': string too long. Expected a string with maximum length {MAX_DEFINITION}, "
+            f"but got a string with length {len(definition)} instead.",
+            param=param,
+            code="string_above_max_length",
+        )
+    body = _PRIORITY.sub(r"\1", definition) if syntax == "lark" else f"start: {regex_terminal(definition)}\n"
+    problem = "%llguidance is not allowed here" if "%llguidance" in body else why_not(body)
+    if problem is not None:
+        raise InvalidRequest(f"Invalid {syntax} grammar: {problem}", param=param, code="invalid_value")
+    return body
+
+
+def regex_terminal(pattern: str) -> str:
+    """``pattern`` as a Lark terminal that matches the whole text."""
+    if not pattern:
+        return '""'
+    out = []
+    escaped = False
+    for char in pattern:
+        if char == "\n":
+            out.append(r"n" if escaped else r"\n")
+        elif char == "/" and not escaped:
+            out.append(r"\/")
+        else:
+            out.append(char)
+        escaped = char == "\\" and not escaped
+    return f"/{''.join(out)}/"
+
+
+@functools.lru_cache(maxsize=256)
+def why_not(body: str) -> str | None:
+    """Why engines could not follow this Lark text, or None. Takes milliseconds, up to a second for a hostile grammar.
+
+    The interpreter lock is released meanwhile, so a thread keeps an event loop alive.
+    """
+    failed, messages = LLMatcher.validate_grammar_with_warnings(LLMatcher.grammar_from_lark(body))
+    if failed:
+        return messages[0].strip()
+    if any(_UNKNOWN_TOKENS in message for message in messages):
+        return "special tokens are not supported"
+    # Some limits show only when the automaton is built, so the first step is taken here.
+    matcher = LLMatcher(_BYTES, HEADER + body, log_level=0)
+    if not matcher.is_error():
+        matcher.compute_bitmask()
+    return matcher.get_error().split("<state>")[0].strip() if matcher.is_error() else None
+
+
+class Follower:
+    """Walks along text that an engine writes under a grammar.
+
+    An engine that meets an internal limit in the middle goes on without its constraint; this notices.
+    """
+
+    def __init__(self, grammar: str) -> None:
+        self._matcher = LLMatcher(_BYTES, grammar, log_level=0)
+
+    def feed(self, text: str) -> bool:
+        """Whether everything so far can still become a sentence of the grammar."""
+        return not self._matcher.is_error() and self._matcher.consume_tokens(list(text.encode()))
+
+    @property
+    def complete(self) -> bool:
+        """Whether what was fed is a whole sentence."""
+        return not self._matcher.is_error() and self._matcher.is_accepting()
