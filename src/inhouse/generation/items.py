@@ -70,12 +70,14 @@ Item = Message | ToolCall | ToolOutput
 
 
 class FunctionTool(msgspec.Struct, tag="function", frozen=True):
-    """A function the caller will run. ``parameters`` is a JSON Schema of type object."""
+    """A function the caller will run. ``parameters`` is a JSON Schema of type object; None takes no arguments."""
 
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool = False
+    param: str = "tools"
+    """Where its schema stands in the request, for errors."""
 
 
 class CustomTool(msgspec.Struct, tag="custom", frozen=True):
@@ -83,8 +85,10 @@ class CustomTool(msgspec.Struct, tag="custom", frozen=True):
 
     name: str
     description: str | None = None
-    syntax: Literal["lark", "regex"] | None = None
-    definition: str | None = None
+    syntax: Literal["text", "lark", "regex"] = "text"
+    definition: str = ""
+    param: str = "tools"
+    """Where its grammar stands in the request, for errors."""
 
 
 Tool = FunctionTool | CustomTool
@@ -110,6 +114,8 @@ class JsonSchema(msgspec.Struct, tag="json_schema", frozen=True):
     schema: dict[str, Any]
     strict: bool = False
     description: str | None = None
+    param: str = "response_format"
+    """Where the schema stands in the request, for errors."""
 
 
 AnswerFormat = JsonObject | JsonSchema

@@ -5,7 +5,8 @@ The engine takes tokens and gives tokens; everything that makes a chat model of 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from inhouse.calls import Call
 from inhouse.engines.deployments import Embedded
 from inhouse.engines.protocol import Finished, Piece, TextEngine, TokenLogprob
-from inhouse.generation.constraint import Constraint, constraint_for
+from inhouse.generation.constraint import Constraint, arguments_of, constraint_for
 from inhouse.generation.events import (
     ChoiceFinished,
     Event,
@@ -23,11 +24,20 @@ from inhouse.generation.events import (
     ToolCallDone,
     ToolCallStarted,
 )
-from inhouse.generation.items import CustomTool, GenerationRequest, Message, ToolCall, ToolChoice, ToolOutput
+from inhouse.generation.items import (
+    CustomTool,
+    FunctionTool,
+    GenerationRequest,
+    Message,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolOutput,
+)
 from inhouse.generation.merge import merged
-from inhouse.generation.prompt import call_opening, prompt_tokens
+from inhouse.generation.prompt import prompt_tokens
 from inhouse.generation.sampling import completion
-from inhouse.generation.tool_calls import ToolCallParser, is_repeat
+from inhouse.generation.tool_calls import ToolCallParser, is_repeat, new_call_id
 from inhouse.generation.window import completion_budget
 from inhouse.metering.usage import reported_cache
 
@@ -38,10 +48,15 @@ async def generate(
     call: Call, engine: TextEngine, deployment: Embedded, request: GenerationRequest
 ) -> AsyncGenerator[Batch, None]:
     """Events of all choices, then the usage."""
+    # Compiling a client's grammar can take a while; the loop goes on meanwhile.
+    constraint = await asyncio.to_thread(constraint_for, request) if request.format or request.usable_tools else None
     prompt = await prompt_tokens(engine, request)
     call.usage.input_tokens = len(prompt)
     budget = completion_budget(call, request, len(prompt), engine.window)
-    choices = [_Choice(call, engine, deployment, request, prompt, budget, index) for index in range(request.choices)]
+    choices = [
+        _Choice(call, engine, deployment, request, prompt, constraint, budget, index)
+        for index in range(request.choices)
+    ]
     async with aclosing(merged([choice.events() for choice in choices])) as batches:
         async for batch in batches:
             yield batch
@@ -58,6 +73,7 @@ class _Choice:
         deployment: Embedded,
         request: GenerationRequest,
         prompt: list[int],
+        constraint: Constraint | None,
         budget: int,
         index: int,
     ) -> None:
@@ -66,14 +82,14 @@ class _Choice:
         self._deployment = deployment
         self._request = request
         self._prompt = prompt
+        self._constraint = constraint
         self._budget = budget
         self._index = index
         self._calls_made = 0
         self._cut = False
 
     async def events(self) -> AsyncGenerator[Batch, None]:
-        constraint = constraint_for(self._request)
-        stream = self._with_tools(constraint) if self._request.usable_tools else self._text(self._prompt, constraint)
+        stream = self._with_tools() if self._request.usable_tools else self._text(self._prompt, self._constraint)
         async with aclosing(stream):
             async for batch in stream:
                 yield batch
@@ -90,48 +106,55 @@ class _Choice:
             async for batch in pieces:
                 yield [TextDelta(piece.text, self._index, piece.logprobs) for piece in batch if piece.text]
 
-    async def _with_tools(self, constraint: Constraint | None) -> AsyncGenerator[Batch, None]:
+    async def _with_tools(self) -> AsyncGenerator[Batch, None]:
         """An answer that may hold calls."""
         gate = _Gate(self._request, self._index)
-        parser = ToolCallParser({tool.name for tool in self._request.usable_tools}, self._request.parallel_tool_calls)
-        async with aclosing(self._complete(self._prompt, constraint)) as pieces:
+        written = ""
+        async with aclosing(self._complete(self._prompt, self._constraint)) as pieces:
             async for batch in pieces:
                 out: Batch = []
                 for piece in batch:
-                    out += gate.pass_on(parser.feed(piece.text), piece.logprobs)
+                    written += piece.text
+                    out += gate.feed(piece.text, piece.logprobs)
                 if out:
                     yield out
-                if gate.repeated or gate.under_grammar:
+                if gate.done:
                     break
             else:
-                if out := gate.pass_on(parser.finish(), []):
+                if out := gate.finish():
                     yield out
-        if gate.under_grammar is not None:
-            async for batch in self._custom_call(gate.under_grammar, gate.calls):
-                yield batch
-            gate.calls += 1
+        self._calls_made = gate.calls
+        if gate.held_to is not None:
+            async with aclosing(self._held_call(gate.held_to, gate.calls, written[: gate.value_at])) as batches:
+                async for batch in batches:
+                    yield batch
+            self._calls_made += 1
         elif gate.repeated and not gate.calls:
             # A small model that calls again what was just answered would do so for ever: it must speak now.
             silent = msgspec.structs.replace(self._request, tool_choice=ToolChoice("none"))
-            async for batch in self._text(await prompt_tokens(self._engine, silent), constraint_for(silent)):
-                yield batch
-        self._calls_made = gate.calls
+            async with aclosing(self._text(await prompt_tokens(self._engine, silent), None)) as batches:
+                async for batch in batches:
+                    yield batch
 
-    async def _custom_call(self, tool: CustomTool, index: int) -> AsyncGenerator[Batch, None]:
-        """The input of a tool with a grammar, written under that grammar after the opening of the call."""
-        opening = await self._engine.tokenize(call_opening(tool.name), special=True)
-        yield [ToolCallStarted(index, new_call_id(), tool.name, "custom", self._index)]
+    async def _held_call(self, tool: Tool, index: int, opening: str) -> AsyncGenerator[Batch, None]:
+        """The arguments of a call that the model began by itself, written under the tool's schema or grammar."""
+        kind = "custom" if isinstance(tool, CustomTool) else "function"
+        yield [ToolCallStarted(index, new_call_id(), tool.name, kind, self._index)]
+        constraint = await asyncio.to_thread(arguments_of, tool)
+        prompt = self._prompt + await self._engine.tokenize(opening, special=True)
         written = ""
-        async with aclosing(self._text(self._prompt + opening, custom_constraint(tool))) as batches:
+        async with aclosing(self._text(prompt, constraint)) as batches:
             async for batch in batches:
-                deltas = [ToolCallDelta(index, event.text, self._index) for event in batch if isinstance(event, TextDelta)]
-                written += "".join(delta.text for delta in deltas)
-                yield [*deltas]
+                deltas: Batch = []
+                for event in batch:
+                    if isinstance(event, TextDelta):
+                        written += event.text
+                        deltas.append(ToolCallDelta(index, event.text, self._index))
+                if deltas:
+                    yield deltas
         yield [ToolCallDone(index, written, self._index)]
 
-    async def _complete(
-        self, prompt: list[int], constraint: Constraint | None
-    ) -> AsyncGenerator[list[Piece], None]:
+    async def _complete(self, prompt: list[int], constraint: Constraint | None) -> AsyncGenerator[list[Piece], None]:
         """Text from the engine, with the call's usage kept up to date as it comes."""
         usage = self._call.usage
         spent = 0
@@ -150,7 +173,7 @@ class _Choice:
                 tokens = sum(len(piece.tokens) for piece in pieces)
                 usage.output_tokens += tokens
                 spent += tokens
-                self._budget -= tokens
+                self._budget = max(1, self._budget - tokens)
                 for event in batch:
                     if isinstance(event, Finished):
                         usage.output_tokens += event.completion_tokens - spent
@@ -170,57 +193,82 @@ class _Choice:
 
 
 class _Gate:
-    """Decides which of the parser's events go out at once.
+    """Reads the model's text, and decides which of the parser's events go out at once.
 
-    Calls of custom tools become their input; a call that might repeat an answered one is held until it is whole.
+    A call that might repeat an answered one is held until it is whole. A call that the model began by itself, but that
+    has to keep to a schema or a grammar, is stopped at its opening, to be written again under the constraint.
     """
 
     def __init__(self, request: GenerationRequest, choice: int) -> None:
+        free = request.tool_choice.mode == "auto"
+        tools = request.usable_tools
         self._choice = choice
-        self._custom = {tool.name: tool for tool in request.usable_tools if isinstance(tool, CustomTool)}
-        self._answered = _answered_calls(request) if request.tool_choice.mode == "auto" else []
+        self._parser = ToolCallParser(
+            {tool.name: "custom" if isinstance(tool, CustomTool) else "function" for tool in tools},
+            parallel=request.parallel_tool_calls,
+            choice=choice,
+        )
+        self._bound = {tool.name: tool for tool in tools if free and _is_bound(tool)}
+        self._answered = _answered_calls(request) if free else []
         self._open: ToolCallStarted | None = None
         self._logprobs: list[TokenLogprob] = []
         self.calls = 0
+        """Calls that went out."""
         self.repeated = False
-        self.under_grammar: CustomTool | None = None
+        self.held_to: Tool | None = None
+        """The tool whose call is to be written under its constraint."""
 
-    def pass_on(self, events: list[Event], logprobs: list[TokenLogprob]) -> Batch:
-        """What of the parser's events the client may see now."""
+    @property
+    def done(self) -> bool:
+        """Nothing further of this text matters."""
+        return self.repeated or self.held_to is not None or self._parser.done
+
+    @property
+    def value_at(self) -> int:
+        """Where in the text the value of the held call begins."""
+        return self._parser.value_at or 0
+
+    def feed(self, text: str, logprobs: list[TokenLogprob]) -> Batch:
+        """What the client may see now."""
         self._logprobs += logprobs
+        return self._pass_on(self._parser.feed(text))
+
+    def finish(self) -> Batch:
+        return self._pass_on(self._parser.finish())
+
+    def _pass_on(self, events: Sequence[Event]) -> Batch:
         out: Batch = []
         for event in events:
             match event:
                 case TextDelta():
-                    event.choice, event.logprobs, self._logprobs = self._choice, self._logprobs, []
+                    event.logprobs, self._logprobs = self._logprobs, []
                     out.append(event)
                 case ToolCallStarted(name=name):
                     self._logprobs = []
-                    event.choice, event.index = self._choice, self.calls
-                    if (tool := self._custom.get(name)) is not None:
-                        event.kind = "custom"
-                        if tool.definition is not None:
-                            self.under_grammar = tool
-                            return out
-                    self._open = event
-                    if not self._holds(event):
+                    if name in self._bound:
+                        self.held_to = self._bound[name]
+                        return out
+                    event.index, self._open = self.calls, event
+                    if not self._answered:
                         out.append(event)
-                case ToolCallDelta(text=text) if self._open is not None and not self._holds(self._open):
-                    out.append(ToolCallDelta(self.calls, text, self._choice))
+                case ToolCallDelta() if not self._answered:
+                    event.index = self.calls
+                    out.append(event)
                 case ToolCallDone(arguments=arguments) if self._open is not None:
                     opened, self._open = self._open, None
-                    if self._answered and is_repeat(opened.name, arguments, self._answered):
-                        self.repeated = True
-                        return out
-                    if self._holds(opened):
-                        arguments = _custom_input(arguments) if opened.kind == "custom" else arguments
+                    if self._answered:
+                        if is_repeat(opened.name, arguments, self._answered):
+                            self.repeated = True
+                            return out
                         out += [opened, ToolCallDelta(self.calls, arguments, self._choice)]
-                    out.append(ToolCallDone(self.calls, arguments, self._choice))
+                    event.index = self.calls
+                    out.append(event)
                     self.calls += 1
         return out
 
-    def _holds(self, call: ToolCallStarted) -> bool:
-        return call.kind == "custom" or bool(self._answered)
+
+def _is_bound(tool: Tool) -> bool:
+    return tool.strict if isinstance(tool, FunctionTool) else tool.syntax != "text"
 
 
 def _answered_calls(request: GenerationRequest) -> list[tuple[str, str]]:
@@ -233,15 +281,3 @@ def _answered_calls(request: GenerationRequest) -> list[tuple[str, str]]:
         elif isinstance(item, Message) and item.role == "user":
             break
     return answered
-
-
-def _custom_input(arguments: str) -> str:
-    """The text of a custom tool's call, which the model writes as ``{"input": text}``."""
-    try:
-        return msgspec.json.decode(arguments, type=_CustomArguments).input
-    except msgspec.ValidationError:
-        return arguments
-
-
-class _CustomArguments(msgspec.Struct):
-    input: str

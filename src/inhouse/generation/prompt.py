@@ -88,11 +88,6 @@ def call_text(call: ToolCall) -> str:
     return msgspec.json.encode({"name": call.name, "arguments": arguments}).decode()
 
 
-def call_opening(name: str) -> str:
-    """How a model begins a call of a custom tool, up to where its input starts."""
-    return f"<tool_call>\n{name}\n"
-
-
 def _native(request: GenerationRequest) -> Iterator[dict[str, Any]]:
     """Messages with calls and outputs in the roles that tool-aware templates know."""
     pending: dict[str, Any] | None = None

@@ -254,7 +254,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
             custom: dict[str, Any] = {"name": name}
             if description is not None:
                 custom["description"] = description
-            if syntax is not None:
+            if syntax != "text":
                 custom["format"] = {"type": "grammar", "grammar": {"syntax": syntax, "definition": definition}}
             return {"type": "custom", "custom": custom}
 

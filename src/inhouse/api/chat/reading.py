@@ -8,8 +8,8 @@ import msgspec
 
 from inhouse.api.chat import wire
 from inhouse.api.chat.conversation import check_order
+from inhouse.api.completing import stop_sequences, token_biases
 from inhouse.calls import Call
-from inhouse.generation.grammar import check_grammar
 from inhouse.generation.items import (
     AnswerFormat,
     Audio,
@@ -214,15 +214,15 @@ def _function(
     if parameters is not None or strict:
         check = check_strict if strict else check_lenient
         check(parameters if parameters is not None else {}, context_param=param, name=name)
-    return FunctionTool(name, description, parameters, strict)
+    return FunctionTool(name, description, parameters, strict, param)
 
 
 def _custom_tool(custom: wire.CustomDefinition, param: str) -> CustomTool:
     if not isinstance(custom.format, wire.GrammarFormat):
         return CustomTool(custom.name, custom.description)
     grammar = custom.format.grammar
-    check_grammar(grammar.syntax, grammar.definition, param=f"{param}.format.grammar.definition")
-    return CustomTool(custom.name, custom.description, grammar.syntax, grammar.definition)
+    param = f"{param}.format.grammar.definition"
+    return CustomTool(custom.name, custom.description, grammar.syntax, grammar.definition, param)
 
 
 def _tool_choice(body: wire.CreateChatCompletionRequest, tools: tuple[Tool, ...]) -> ToolChoice:
@@ -308,29 +308,6 @@ def _sampling(call: Call, body: wire.CreateChatCompletionRequest) -> Sampling:
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         max_tokens=wanted,
     )
-
-
-def stop_sequences(stop: str | list[str] | None) -> tuple[str, ...]:
-    """``stop`` as a tuple; empty texts stop nothing."""
-    given = [stop] if isinstance(stop, str) else stop or []
-    return tuple(text for text in given if text)
-
-
-def token_biases(biases: dict[str, int] | None) -> dict[int, float]:
-    """``logit_bias`` by token id.
-
-    Raises:
-        InvalidRequest: a key is not a token id.
-    """
-    read: dict[int, float] = {}
-    for key, bias in (biases or {}).items():
-        if not (key.isascii() and key.isdecimal()):
-            raise InvalidRequest(
-                f"Invalid key in 'logit_bias': {key}. You should only be submitting non-negative integers.",
-                param="logit_bias",
-            )
-        read[int(key)] = float(bias)
-    return read
 
 
 def messages_json(messages: list[wire.Message]) -> bytes:

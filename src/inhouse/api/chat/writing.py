@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import string
 import time
@@ -10,7 +9,7 @@ import time
 from msgspec import UNSET
 
 from inhouse.api.chat import wire
-from inhouse.api.wire import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
+from inhouse.api.completing import fingerprint, usage
 from inhouse.calls import Call
 from inhouse.engines.protocol import TokenLogprob
 from inhouse.generation.events import (
@@ -209,20 +208,6 @@ def padding(delta: wire.Delta) -> str:
     return _PADDING[start : start + 16 - length % 16]
 
 
-def usage(used: Usage) -> CompletionUsage:
-    return CompletionUsage(
-        prompt_tokens=used.input_tokens,
-        completion_tokens=used.output_tokens,
-        total_tokens=used.input_tokens + used.output_tokens,
-        prompt_tokens_details=PromptTokensDetails(cached_tokens=used.cached_tokens),
-        completion_tokens_details=CompletionTokensDetails(
-            reasoning_tokens=used.reasoning_tokens,
-            accepted_prediction_tokens=used.accepted_prediction_tokens,
-            rejected_prediction_tokens=used.rejected_prediction_tokens,
-        ),
-    )
-
-
 def token_logprobs(entries: list[TokenLogprob]) -> list[wire.TokenLogprob]:
     return [
         wire.TokenLogprob(
@@ -235,11 +220,6 @@ def token_logprobs(entries: list[TokenLogprob]) -> list[wire.TokenLogprob]:
         )
         for entry in entries
     ]
-
-
-def fingerprint(deployment: str) -> str:
-    """Changes whenever anything that decides answers changes: weights, template, decoding defaults, engine settings."""
-    return f"fp_{hashlib.sha256(deployment.encode()).hexdigest()[:10]}"
 
 
 def _tool_call(made: ToolCallStarted, arguments: str) -> wire.ToolCall:

@@ -9,8 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from inhouse.api.chat.reading import stop_sequences, token_biases
-from inhouse.api.chat.writing import fingerprint, usage
+from inhouse.api.completing import fingerprint, stop_sequences, token_biases, usage
 from inhouse.api.completions import wire
 from inhouse.api.operation import Request
 from inhouse.calls import Call, Calls
@@ -73,7 +72,11 @@ def read(body: wire.CreateCompletionRequest) -> TextRequest:
     choices = body.n or 1
     best_of = body.best_of or choices
     if best_of < choices:
-        raise InvalidRequest(f"You requested that the server return more choices than it will generate (HINT: 'n' is {choices}, 'best_of' is {best_of}).", param="best_of")
+        raise InvalidRequest(
+            "You requested that the server return more choices than it will generate (HINT: you must set 'n' "
+            f"(currently {choices}) to be at most 'best_of' (currently {best_of})).",
+            param="best_of",
+        )
     if body.stream and best_of > choices:
         raise InvalidRequest("Cannot stream results with best_of > n.", param="best_of")
     if body.suffix is not None and body.echo:

@@ -1,0 +1,51 @@
+"""What Chat Completions and legacy Completions have in common on the wire."""
+
+from __future__ import annotations
+
+import hashlib
+
+from inhouse.api.wire import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
+from inhouse.kit.errors import InvalidRequest
+from inhouse.metering.usage import Usage
+
+
+def stop_sequences(stop: str | list[str] | None) -> tuple[str, ...]:
+    """``stop`` as a tuple; empty texts stop nothing."""
+    given = [stop] if isinstance(stop, str) else stop or []
+    return tuple(text for text in given if text)
+
+
+def token_biases(biases: dict[str, int] | None) -> dict[int, float]:
+    """``logit_bias`` by token id.
+
+    Raises:
+        InvalidRequest: a key is not a token id.
+    """
+    read: dict[int, float] = {}
+    for key, bias in (biases or {}).items():
+        if not (key.isascii() and key.isdecimal()):
+            raise InvalidRequest(
+                f"Invalid key in 'logit_bias': {key}. You should only be submitting non-negative integers.",
+                param="logit_bias",
+            )
+        read[int(key)] = float(bias)
+    return read
+
+
+def usage(used: Usage) -> CompletionUsage:
+    return CompletionUsage(
+        prompt_tokens=used.input_tokens,
+        completion_tokens=used.output_tokens,
+        total_tokens=used.input_tokens + used.output_tokens,
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=used.cached_tokens),
+        completion_tokens_details=CompletionTokensDetails(
+            reasoning_tokens=used.reasoning_tokens,
+            accepted_prediction_tokens=used.accepted_prediction_tokens,
+            rejected_prediction_tokens=used.rejected_prediction_tokens,
+        ),
+    )
+
+
+def fingerprint(deployment: str) -> str:
+    """Changes whenever anything that decides answers changes: weights, template, decoding defaults, engine settings."""
+    return f"fp_{hashlib.sha256(deployment.encode()).hexdigest()[:10]}"

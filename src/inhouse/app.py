@@ -1,0 +1,124 @@
+"""The composition root: settings in, ASGI application out. The only place that wires rooms together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.routing import Route
+
+from inhouse.access import Access
+from inhouse.api.chat.routes import Chat
+from inhouse.api.chat.service import ChatService
+from inhouse.api.chat.store import CompletionStore
+from inhouse.api.completions.routes import Completions
+from inhouse.api.completions.service import CompletionsService
+from inhouse.api.dispatch import Dispatcher
+from inhouse.api.models.routes import Models
+from inhouse.api.openapi import document
+from inhouse.api.operation import operations_of
+from inhouse.calls import Calls
+from inhouse.catalog import Catalog
+from inhouse.catalog.bindings import Bindings
+from inhouse.catalog.cards import load_cards
+from inhouse.console.models import model_pages
+from inhouse.engines.pool import EnginePool
+from inhouse.engines.weights import WeightsCache
+from inhouse.health import Health
+from inhouse.metering.ledger import Ledger
+from inhouse.metering.metrics import Metrics
+from inhouse.metering.speeds import Speeds
+from inhouse.serving import Serving
+from inhouse.settings import Settings
+from inhouse.storage.database import Database
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+
+class Platform:
+    """Every room, wired. ASGI: call it. ``start`` and ``stop`` come with the server's lifespan."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database_url)
+        self.access = Access(self.database)
+        self.metrics = Metrics()
+        self.ledger = Ledger(self.database)
+        self.catalog = Catalog(load_cards(), Bindings(self.database))
+        self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
+        self.calls = Calls(self.catalog, self.ledger, self.engines, self.metrics)
+        self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
+        self._v1 = Dispatcher(
+            operations_of(
+                Chat(ChatService(self.calls, CompletionStore(self.database))),
+                Completions(CompletionsService(self.calls)),
+                Models(self.catalog, self.serving),
+            ),
+            self.access,
+            max_body_bytes=settings.server.max_body_bytes,
+            keepalive_s=settings.server.keepalive_s,
+            cors_origins=settings.server.cors_origins,
+        )
+        self._site = Starlette(
+            routes=[
+                Route("/", lambda request: RedirectResponse("/models")),
+                Route("/openapi.json", lambda request: JSONResponse(document())),
+                *Health(self.database, self.engines, self.metrics).routes(),
+                *model_pages(self.serving),
+            ]
+        )
+        self._preloading: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["path"].startswith("/v1/") or scope["path"] == "/v1":
+            await self._v1(scope, receive, send)
+        else:
+            await self._site(scope, receive, send)
+
+    async def start(self) -> None:
+        """Settle what a killed process left behind, and begin to load the models that are to be ready."""
+        interrupted = await self.ledger.recover()
+        if interrupted:
+            log.warning("calls of a killed process were settled as interrupted", calls=interrupted)
+        await self.catalog.bindings.refresh()
+        self._preloading = asyncio.create_task(self._preload())
+
+    async def stop(self) -> None:
+        if self._preloading is not None:
+            self._preloading.cancel()
+            await asyncio.gather(self._preloading, return_exceptions=True)
+        await self.engines.close()
+        await self.ledger.close()
+        await self.database.close()
+
+    async def _preload(self) -> None:
+        for model in self.settings.engines.preload:
+            if (found := self.catalog.find(model)) is not None:
+                await self.engines.preload(found.deployment)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.start()
+                except Exception as error:
+                    log.exception("start failed")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
