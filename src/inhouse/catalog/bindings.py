@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import insert, select
 
-from inhouse.engines.deployments import Deployment
+from inhouse.engines.deployments import Deployment, Embedded
+from inhouse.engines.weights import find_manifest
 from inhouse.storage.database import Database
 from inhouse.storage.schema import bindings
 
@@ -31,9 +32,9 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
 
 def default_bindings() -> dict[str, Binding]:
     """What the package binds until a user says otherwise (``catalog/deployments.toml``)."""
-    data: dict[str, Any] = tomllib.loads(resources.files(__package__).joinpath("deployments.toml").read_text("utf-8"))
+    data = tomllib.loads(resources.files(__package__).joinpath("deployments.toml").read_text("utf-8"))
     return {
-        model: Binding(model=model, deployment=msgspec.convert(value, Deployment)) for model, value in data.items()
+        model: Binding(model=model, deployment=Embedded.of(find_manifest(weights))) for model, weights in data.items()
     }
 
 

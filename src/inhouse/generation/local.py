@@ -170,7 +170,7 @@ class _Choice:
         async with aclosing(self._engine.complete(asked)) as batches:
             async for batch in batches:
                 pieces = [event for event in batch if isinstance(event, Piece)]
-                tokens = sum(len(piece.tokens) for piece in pieces)
+                tokens = sum(piece.count for piece in pieces)
                 usage.output_tokens += tokens
                 spent += tokens
                 self._budget = max(1, self._budget - tokens)

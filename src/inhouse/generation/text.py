@@ -152,8 +152,8 @@ async def _one(
             out: list[Event] = []
             for event in batch:
                 if isinstance(event, Piece):
-                    usage.output_tokens += len(event.tokens)
-                    counted += len(event.tokens)
+                    usage.output_tokens += event.count
+                    counted += event.count
                     out.append(TextDelta(event.text, choice, event.logprobs))
                 else:
                     usage.output_tokens += event.completion_tokens - counted

@@ -1,0 +1,26 @@
+"""The ``inhouse`` command."""
+
+from __future__ import annotations
+
+import typer
+
+from inhouse.cli import keys, models
+from inhouse.cli.doctor import doctor
+from inhouse.cli.openapi import openapi
+from inhouse.cli.serve import serve
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A model platform with the contracts of the OpenAI API, on your own machines.",
+)
+app.command()(serve)
+app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+app.command()(doctor)
+app.command()(openapi)
+
+
+def main() -> None:
+    app()

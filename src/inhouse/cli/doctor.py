@@ -1,0 +1,52 @@
+"""``inhouse doctor``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from sqlalchemy import text
+
+from inhouse.cli.common import DataDir, catalog_of, settings_of, told, with_database
+from inhouse.doctor import render, run_checks
+from inhouse.engines.deployments import Embedded
+from inhouse.engines.weights import Manifest, WeightsCache, find_manifest
+from inhouse.settings import Settings
+from inhouse.storage.database import Database
+
+
+def doctor(
+    deep: Annotated[bool, typer.Option(help="Hash the weights instead of looking at their sizes.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Say what this machine can run, what is missing, and what to do."""
+    with told():
+        settings = settings_of(data_dir)
+        checks = run_checks(
+            cache=WeightsCache(settings.cache_dir),
+            weights=with_database(settings, _weights),
+            data_dir=settings.data_dir,
+            host=settings.server.host,
+            port=settings.server.port,
+            database=lambda: with_database(settings, _answer),
+            deep=deep,
+        )
+    render(checks)
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+async def _weights(database: Database) -> list[Manifest]:
+    """The weights that this installation's deployments use."""
+    catalog = await catalog_of(database)
+    ids = {
+        found.deployment.weights
+        for found in catalog.deployed()
+        if isinstance(found.deployment, Embedded) and not found.deployment.is_path
+    }
+    return [find_manifest(name) for name in sorted(ids)]
+
+
+async def _answer(database: Database) -> str:
+    await database.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
+    return database.dialect

@@ -1,0 +1,87 @@
+"""``inhouse keys``."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from inhouse.access import Access
+from inhouse.cli.common import DataDir, out, settings_of, told, with_database
+from inhouse.storage.database import Database
+
+app = typer.Typer(no_args_is_help=True, help="API keys.")
+
+DAY_US = 86_400 * 1_000_000
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")] = "Key made on the command line",
+    admin: Annotated[bool, typer.Option(help="A key that manages the organization.")] = False,
+    project: Annotated[str | None, typer.Option(help="Id of the project; the default one otherwise.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never otherwise.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a key. It is shown once."""
+
+    async def work(database: Database) -> None:
+        access = Access(database)
+        await access.bootstrap()
+        expires_at = None if days is None else time.time_ns() // 1000 + days * DAY_US
+        made = await access.create_key(
+            name, kind="admin" if admin else "project", project_id=project, expires_at=expires_at
+        )
+        out.print(made.secret, soft_wrap=True)
+
+    with told():
+        with_database(settings_of(data_dir), work)
+
+
+@app.command("list")
+def list_keys(data_dir: DataDir = None) -> None:
+    """All keys, newest first, revoked ones too."""
+
+    async def work(database: Database) -> None:
+        table = Table("id", "kind", "name", "key", "project", "created", "last used", "state")
+        now = time.time_ns() // 1000
+        for key in await Access(database).list_keys():
+            if key.revoked_at is not None:
+                state = "revoked"
+            elif key.expires_at is not None and key.expires_at <= now:
+                state = "expired"
+            else:
+                state = "valid"
+            table.add_row(
+                key.id,
+                key.kind,
+                key.name,
+                key.hint,
+                key.project_id or "",
+                _moment(key.created_at),
+                _moment(key.last_used_at),
+                state,
+            )
+        out.print(table)
+
+    with told():
+        with_database(settings_of(data_dir), work)
+
+
+@app.command()
+def revoke(id: Annotated[str, typer.Argument(help="As `inhouse keys list` shows it.")], data_dir: DataDir = None) -> None:
+    """End a key for good. A running server refuses it within a second."""
+
+    async def work(database: Database) -> None:
+        key = await Access(database).revoke_key(id)
+        out.print(f"{key.id} ({key.name}) is revoked")
+
+    with told():
+        with_database(settings_of(data_dir), work)
+
+
+def _moment(microseconds: int | None) -> str:
+    return "" if microseconds is None else f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,201 @@
+"""``inhouse models``: what there is, what serves it, and how to change that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from inhouse.catalog.cards import Card, load_cards
+from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
+from inhouse.engines.deployments import Deployment, Embedded, Remote
+from inhouse.engines.upstream import Target, UpstreamSpec
+from inhouse.engines.weights import (
+    Manifest,
+    WeightsCache,
+    bundled_manifests,
+    find_manifest,
+    inspect_gguf,
+    pull_with_bar,
+)
+from inhouse.kit.money import format_dollars
+from inhouse.settings import Settings
+from inhouse.storage.database import Database
+
+app = typer.Typer(no_args_is_help=True, help="Models, and what serves them.")
+
+
+@app.command("list")
+def list_models(data_dir: DataDir = None) -> None:
+    """All models with what serves them here, and all weights that can be pulled."""
+
+    async def work(database: Database) -> None:
+        catalog = await catalog_of(database)
+        table = Table("model", "served by", "since", title="Models", title_justify="left")
+        for card in catalog.cards:
+            binding = catalog.bindings.current(card.id)
+            deployment = None if binding is None else binding.deployment
+            since = _day(binding.bound_at) if binding is not None else ""
+            table.add_row(card.id, describe(deployment), since)
+        out.print(table)
+
+    with told():
+        settings = settings_of(data_dir)
+        with_database(settings, work)
+        cache = WeightsCache(settings.cache_dir)
+        table = Table("weights", "title", "size", "licence", "here", title="Weights", title_justify="left")
+        for manifest in bundled_manifests():
+            here = "" if cache.missing(manifest) else "yes"
+            table.add_row(manifest.id, manifest.title, f"{manifest.bytes / 1e6:,.0f} MB", manifest.license, here)
+        out.print(table)
+
+
+@app.command()
+def show(model: str, data_dir: DataDir = None) -> None:
+    """A model's card, and the history of what serves it."""
+
+    async def work(database: Database) -> None:
+        catalog = await catalog_of(database)
+        card = _card(model)
+        out.print(f"[bold]{card.name}[/]  {card.tagline}")
+        out.print(f"  window {card.context_window:,} tokens, answers up to {card.max_output_tokens:,}")
+        prices = card.prices.standard
+        cached = "" if prices.cached_input is None else f", cached {format_dollars(prices.cached_input.per_million)}"
+        out.print(
+            f"  per 1M tokens: input {format_dollars(prices.input.per_million)}{cached}, "
+            f"output {format_dollars(prices.output.per_million)}"
+        )
+        out.print(f"  snapshots {', '.join(snapshot.id for snapshot in card.snapshots)}")
+        for place, binding in enumerate(await catalog.bindings.history(card.id)):
+            name = "served by" if place == 0 else "before"
+            out.print(f"  {name:9} {describe(binding.deployment)}, {_day(binding.bound_at)} by {binding.actor}")
+
+    with told():
+        with_database(settings_of(data_dir), work)
+
+
+@app.command()
+def pull(weights: str, data_dir: DataDir = None) -> None:
+    """Download weights: an id from `inhouse models list`, or the name of a model that they serve."""
+    with told():
+        settings = settings_of(data_dir)
+        for path in pull_with_bar(WeightsCache(settings.cache_dir), find_manifest(weights)):
+            out.print(str(path))
+
+
+@app.command()
+def use(
+    model: str,
+    weights: Annotated[str | None, typer.Argument(help="Id of weights, or path of a GGUF file.")] = None,
+    upstream: Annotated[
+        list[str] | None, typer.Option(help="Base URL of an OpenAI-compatible server; repeat it for several.")
+    ] = None,
+    upstream_model: Annotated[
+        list[str] | None, typer.Option(help="Name of the model there; once for all servers, or once for each.")
+    ] = None,
+    upstream_key_env: Annotated[
+        list[str] | None, typer.Option(help="Environment variable that holds the server's key, likewise.")
+    ] = None,
+    window: Annotated[int | None, typer.Option(min=1, help="Tokens of the deployment's window.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="Sequences that are generated at once.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Where a request names none.")] = None,
+    top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Where a request names none.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Let nothing serve it.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Change what serves a model. Takes effect within a second, also on a running server."""
+    with told():
+        settings = settings_of(data_dir)
+        card = _card(model)
+        if sum([weights is not None, bool(upstream), none]) != 1:
+            raise Refused("name weights, or --upstream, or --none")
+        deployment: Deployment | None = None
+        if upstream:
+            deployment = Remote(
+                upstream=UpstreamSpec(targets=_targets(upstream, upstream_model or [], upstream_key_env or [])),
+                window=window,
+            )
+        elif weights is not None:
+            deployment = _embedded(weights, window, slots, threads, temperature, top_p)
+            pull_deployments(settings, [deployment])
+
+        async def work(database: Database) -> None:
+            catalog = await catalog_of(database)
+            binding = await catalog.bindings.bind(card.id, deployment, getuser())
+            out.print(f"{card.id} is now served by {describe(binding.deployment)}")
+
+        with_database(settings, work)
+
+
+def pull_deployments(settings: Settings, deployments: Iterable[Deployment]) -> None:
+    """Pull the weights that embedded deployments lack."""
+    cache = WeightsCache(settings.cache_dir)
+    wanted: dict[str, Manifest] = {}
+    for deployment in deployments:
+        if isinstance(deployment, Embedded) and not deployment.is_path:
+            wanted[deployment.weights] = find_manifest(deployment.weights)
+    for manifest in wanted.values():
+        if cache.missing(manifest):
+            pull_with_bar(cache, manifest)
+
+
+def describe(deployment: Deployment | None) -> str:
+    """What serves a model, in a line."""
+    match deployment:
+        case None:
+            return "not deployed"
+        case Embedded(title=title):
+            return f"{title} on llama.cpp, this machine"
+        case Remote(upstream=upstream):
+            return ", ".join(f"{target.model or 'the same model'} at {target.url}" for target in upstream.targets)
+
+
+def _card(model: str) -> Card:
+    known = load_cards().resolve(model)
+    if known is None:
+        raise Refused(f"there is no model {model!r}; `inhouse models list` shows them")
+    return known[0]
+
+
+def _targets(urls: list[str], models: list[str], keys: list[str]) -> list[Target]:
+    for name, given in (("--upstream-model", models), ("--upstream-key-env", keys)):
+        if len(given) not in (0, 1, len(urls)):
+            raise Refused(f"give {name} once for all servers, or once for each")
+
+    def each(given: list[str], place: int) -> str | None:
+        return None if not given else given[0] if len(given) == 1 else given[place]
+
+    return [Target(url, each(models, place), each(keys, place)) for place, url in enumerate(urls)]
+
+
+def _embedded(
+    weights: str,
+    window: int | None,
+    slots: int | None,
+    threads: int | None,
+    temperature: float | None,
+    top_p: float | None,
+) -> Embedded:
+    path = Path(weights).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise Refused(f"there is no file {path}")
+        base = Embedded(weights=str(path.resolve()), title=inspect_gguf(path).name or path.stem)
+    else:
+        base = Embedded.of(find_manifest(weights))
+    said = {"temperature": temperature, "top_p": top_p}
+    decoding = msgspec.structs.replace(
+        base.decoding, **{name: value for name, value in said.items() if value is not None}
+    )
+    return msgspec.structs.replace(base, window=window, slots=slots, threads=threads, decoding=decoding)
+
+
+def _day(moment: datetime | None) -> str:
+    return "by default" if moment is None else f"since {moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,14 @@
+"""``inhouse openapi``."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+
+from inhouse.api.openapi import document
+
+
+def openapi() -> None:
+    """Print the OpenAPI document of the API as implemented."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n")

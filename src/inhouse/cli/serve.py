@@ -1,0 +1,64 @@
+"""``inhouse serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from typing import IO, Annotated
+
+import typer
+
+from inhouse.access import Access, Bootstrapped
+from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
+from inhouse.cli.models import pull_deployments
+from inhouse.settings import Settings
+from inhouse.storage.database import Database
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Pull missing weights, migrate the database, and serve."""
+    from inhouse.logs import configure_logs
+    from inhouse.server import serve as run
+
+    with told():
+        settings = settings_of(data_dir, host=host, port=port)
+        configure_logs(settings.log)
+        with _alone(settings):
+            made = with_database(settings, lambda database: _prepare(settings, database))
+            _greet(settings, made)
+            run(settings)
+
+
+async def _prepare(settings: Settings, database: Database) -> Bootstrapped:
+    """Everything before the port opens: the keys are there, and the weights of every deployment."""
+    made = await Access(database).bootstrap(settings.api_key, settings.admin_key)
+    catalog = await catalog_of(database)
+    await asyncio.to_thread(pull_deployments, settings, [found.deployment for found in catalog.deployed()])
+    return made
+
+
+def _greet(settings: Settings, made: Bootstrapped) -> None:
+    base = f"http://{settings.server.host}:{settings.server.port}"
+    out.print(f"[bold]Inhouse[/]\n  base URL  {base}/v1\n  console   {base}/")
+    if made.api_key is not None:
+        out.print(f"  API key   {made.api_key}   shown this once; `inhouse keys create` makes more")
+    if made.admin_key is not None:
+        out.print(f"  admin key {made.admin_key}   shown this once")
+
+
+def _alone(settings: Settings) -> IO[bytes]:
+    """A lock that one server holds on a data folder as long as it runs; the system lets go of it if it is killed."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    file = open(settings.data_dir / "server.lock", "ab")  # noqa: SIM115 - the caller closes it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise Refused(
+            f"another server runs on {settings.data_dir}; stop it, or give this one its own folder with --data-dir"
+        ) from None
+    return file
