@@ -69,8 +69,8 @@ def tool_call(tools: Sequence[Tool], *, parallel: bool) -> Constraint:
     """One call of one of ``tools``; with ``parallel`` one or more, each on its line.
 
     For ``tool_choice`` required, a named tool (pass it alone), or allowed tools in mode required. Functions come as
-    ``{"name": …, "arguments": {…}}``, text tools as ``{"name": …, "input": "…"}``, grammar tools as ``RAW_INPUT`` and their
-    text, which ends the output. ``tool_calls.ToolCallParser`` reads all of them.
+    ``{"name": …, "arguments": {…}}``, text tools as ``{"name": …, "input": "…"}``, grammar tools as ``RAW_INPUT`` and
+    their text, which ends the output. ``tool_calls.ToolCallParser`` reads all of them.
 
     Args:
         tools: at least one.

@@ -1,7 +1,7 @@
 """A client's JSON Schema as the engines can follow it.
 
-For a strict schema the result allows a subset of its values, so whatever is generated is valid. For others it is the best
-that can be enforced; what cannot is left out and named.
+For a strict schema the result allows a subset of its values, so whatever is generated is valid. For others it is the
+best that can be enforced; what cannot is left out and named.
 """
 
 from __future__ import annotations

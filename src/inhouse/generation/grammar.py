@@ -2,8 +2,8 @@
 
 The engines constrain output with llguidance, so a Lark definition goes to them as it is and a regular expression as a
 grammar of one terminal. Its dialect: Lark with an Earley parser and a greedy lexer, Rust regular expressions, no
-lookaround, no backreferences, no templates, ``%import`` from ``common`` only. ``%ignore`` works; priorities are dropped,
-since generating needs no tie-breaks.
+lookaround, no backreferences, no templates, ``%import`` from ``common`` only. ``%ignore`` works; priorities are
+dropped, since generating needs no tie-breaks.
 """
 
 from __future__ import annotations
