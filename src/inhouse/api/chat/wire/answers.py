@@ -14,6 +14,7 @@ from inhouse.api.chat.wire.tools import FunctionCall, FunctionCallDelta, ToolCal
 from inhouse.api.wire import CompletionUsage, Deleted, Metadata, Page, ResponseObject, ServiceTier, doc
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
+Role = Literal["developer", "system", "user", "assistant", "tool"]
 Fingerprint = Annotated[
     str | UnsetType | None,
     doc("Changes when weights, engine or settings change; compare it when you use `seed`."),
@@ -144,7 +145,7 @@ class Delta(ResponseObject, kw_only=True):
     """What a chunk adds to a choice. The last chunk of a choice adds nothing."""
 
     role: Annotated[
-        Literal["developer", "system", "user", "assistant", "tool"] | UnsetType,
+        Role | UnsetType,
         doc("`assistant`, with the first chunk of a choice."),
     ] = UNSET
     content: Annotated[str | UnsetType | None, doc("More words.")] = UNSET
@@ -201,7 +202,7 @@ class StoredMessage(ResponseObject, kw_only=True):
     """A message of a stored completion's request."""
 
     id: Annotated[str, doc("The completion's id, a dash and the message's place.")]
-    role: Annotated[str, doc("Who said it.")]
+    role: Annotated[Role | Literal["function"], doc("Who said it.")]
     content: Annotated[str | None, doc("The words, if they were one text.")]
     name: Annotated[str | None, doc("Which participant of that role.")] = None
     content_parts: Annotated[
