@@ -1,7 +1,7 @@
 """What the header of a GGUF file says, read without loading it.
 
-The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Every count and length in a header is a stranger's
-claim, so each is held against a bound and against the size of the file before anything is read or kept.
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Every count and length in a header is a
+stranger's claim, so each is held against a bound and against the size of the file before anything is read or kept.
 """
 
 from __future__ import annotations

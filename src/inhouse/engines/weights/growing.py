@@ -39,6 +39,7 @@ class Growing:
         self._stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b", buffering=0)
         self._hash = hashlib.sha256()
         self.size = 0
+        self._shown = 0
 
     def __enter__(self) -> Self:
         return self
@@ -48,9 +49,14 @@ class Growing:
     ) -> None:
         self._stream.close()
 
-    def report(self, phase: Phase, done: int | None = None) -> None:
-        size = self.size if done is None else done
-        self._on_progress(Progress(self.file.name, size, self.file.bytes, phase, self.source))
+    def report(self, phase: Phase, arrived: int = 0) -> None:
+        """Tells of progress, which goes back only when bytes were thrown away.
+
+        Args:
+            arrived: bytes that are on this machine but not in the file yet.
+        """
+        self._shown = max(self._shown, self.size + arrived)
+        self._on_progress(Progress(self.file.name, self._shown, self.file.bytes, phase, self.source))
 
     def load(self, parts: Sequence[Part] = ()) -> None:
         """Takes over what is on disk already.
@@ -61,7 +67,7 @@ class Growing:
         on_disk = os.fstat(self._stream.fileno()).st_size
         self._stream.seek(0)
         self._hash = hashlib.sha256()
-        self.size = 0
+        self.size = self._shown = 0
         if not parts:
             self._reread(min(on_disk, self.file.bytes), hashlib.sha256())
         for part in parts:
@@ -87,6 +93,7 @@ class Growing:
             self.report("verifying")
 
     def _cut(self) -> None:
+        self._shown = self.size
         self._stream.truncate(self.size)
         self._stream.seek(self.size)
 

@@ -115,19 +115,18 @@ class Hub:
             raise _Dropped(str(error) or type(error).__name__) from error
 
     def _place(self, status: int, headers: http.client.HTTPMessage, growing: Growing) -> None:
-        """Makes sure that the answer goes on where the file ends."""
-        total: int | None
+        """Makes sure that the answer goes on where the file ends, and belongs to a file of that size."""
         if status == 206:
-            match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
+            match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", ""))
             if match is None or int(match[1]) != growing.size:
                 raise SourceFailed(f"{self.host} answers with another range than asked for")
-            total = int(match[2]) if match[2] != "*" else None
+            total = match[2]
         else:
-            growing.clear()
-            length = headers.get("Content-Length", "")
-            total = int(length) if length.isdigit() else None
-        if total is not None and total != growing.file.bytes:
+            total = headers.get("Content-Length", "unknown")
+        if total != str(growing.file.bytes):
             raise SourceFailed(f"{self.host} has a file of {total} bytes, the manifest names {growing.file.bytes}")
+        if status != 206:
+            growing.clear()
 
     def _gone(self, reason: object) -> SourceFailed:
         if isinstance(reason, TimeoutError):
@@ -150,7 +149,7 @@ def configured_hub() -> Hub:
 
 
 def _within(seconds: float, connect: Callable[[], None]) -> None:
-    """Runs ``connect`` for at most so long. A socket's own time-out covers neither the resolver nor several addresses."""
+    """Runs ``connect`` for at most so long: a socket's own time-out leaves out the resolver and counts each address."""
     failed: list[BaseException] = []
 
     def attempt() -> None:

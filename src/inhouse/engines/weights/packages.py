@@ -162,15 +162,18 @@ def _run(command: list[str], variables: dict[str, str], folder: Path, part: Part
     arriving, log = folder / "arriving", folder / "log"
     environment = {**os.environ, **variables, "TMPDIR": str(arriving)}
     with log.open("wb") as output:
-        client = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-        )
+        try:
+            client = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SourceFailed(f"{command[0]} cannot be started ({error.strerror})") from error
     seen, moved = -1, time.monotonic()
     try:
         while (code := _poll(client)) is None:
@@ -180,7 +183,7 @@ def _run(command: list[str], variables: dict[str, str], folder: Path, part: Part
             elif time.monotonic() - moved > STALL_SECONDS:
                 raise SourceFailed(f"{part.package} {part.version}: nothing arrived for {STALL_SECONDS:.0f} s")
             share = min(arrived / part.packed, 1.0)
-            growing.report("downloading", growing.size + int(part.bytes * share))
+            growing.report("downloading", int(part.bytes * share))
     finally:
         _end(client)
     if code:

@@ -87,22 +87,20 @@ class _Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._last: tuple[str, Phase, str, int] | None = None
+        self._last: tuple[str, str, int] | None = None
 
     def __call__(self, progress: Progress) -> None:
         percent = 100 * progress.done // progress.total
-        now = (progress.file, progress.phase, progress.source, percent // STEP_PERCENT)
         # Packages alternate between the two at every part; that is one activity to a reader of a log.
-        same = self._last is not None and self._last[0] == now[0] and self._last[3] == now[3]
-        if same and self._last is not None and {self._last[1], now[1]} <= {"downloading", "assembling"}:
-            return
+        activity = "fetching" if progress.phase in ("downloading", "assembling") else progress.phase
+        now = (progress.file, activity, percent // STEP_PERCENT)
         if now == self._last:
             return
         self._last = now
-        origin = f" from {progress.source}" if progress.source else ""
+        origin = f" from {progress.source}" if progress.source and activity == "fetching" else ""
         size = f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB"
         self._console.print(
-            f"{progress.file}: {progress.phase}{origin}, {percent}% ({size})",
+            f"{progress.file}: {activity}{origin}, {percent}% ({size})",
             markup=False,
             highlight=False,
             soft_wrap=True,
