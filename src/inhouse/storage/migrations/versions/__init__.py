@@ -1,0 +1,1 @@
+"""One file a revision, numbered; the number is the revision's id."""

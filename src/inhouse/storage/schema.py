@@ -1,0 +1,131 @@
+"""The tables.
+
+Conventions, everywhere: times are BIGINT Unix **microseconds** (``created_at`` and the like), ids are text with the
+official prefixes, JSON is text holding what msgspec encoded. Money is BIGINT nano-dollars (``*_nanos``).
+
+The schema is portable between SQLite and PostgreSQL; a migration in ``storage.migrations`` brings each database to it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("archived_at", BigInteger),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), index=True),  # NULL for admin keys
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),  # SHA-256 in hex; access.keys says why that is enough
+    Column("hint", Text, nullable=False),  # the key with its middle left out
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    CheckConstraint("kind IN ('project', 'admin')", name="kind"),
+    CheckConstraint("(kind = 'project') = (project_id IS NOT NULL)", name="scope"),
+)
+
+# One row a request. No foreign keys: what was used must stay countable after a project or key is gone.
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger),
+    Column("state", Text, nullable=False),
+    Column("organization_id", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("snapshot", Text, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("service_tier", Text, nullable=False),
+    Column("status", Integer),
+    Column("error_code", Text),
+    Column("input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cached_input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("output_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cost_nanos", BigInteger, nullable=False, server_default=text("0")),
+    Column("first_token_ms", Float),
+    Column("prefill_ms", Float),
+    Column("decode_ms", Float),
+    CheckConstraint("state IN ('open', 'settled', 'interrupted')", name="state"),
+    Index(None, "project_id", "created_at"),
+    Index(None, "deployment", "created_at"),
+)
+# What a start after a crash has to mark as interrupted, without reading the whole table.
+Index(
+    "ix_calls_open",
+    calls.c.created_at,
+    sqlite_where=calls.c.state == text("'open'"),
+    postgresql_where=calls.c.state == text("'open'"),
+)
+
+bindings = Table(
+    "bindings",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("deployment", Text, nullable=False),  # JSON
+    Column("actor", Text, nullable=False),
+    Index(None, "model", "id"),
+    sqlite_autoincrement=True,
+)
+
+stored_completions = Table(
+    "stored_completions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("metadata", Text, nullable=False),  # JSON
+    Column("request", Text, nullable=False),  # JSON
+    Column("response", Text, nullable=False),  # JSON
+    Index(None, "project_id", "created_at", "id"),
+)
