@@ -81,9 +81,7 @@ class Calls:
 class Call:
     """One request on its walk. Enter it with ``async with``."""
 
-    def __init__(
-        self, opening: Opening, resolved: Resolved, engine: Engine, ledger: Ledger, metrics: Metrics
-    ) -> None:
+    def __init__(self, opening: Opening, resolved: Resolved, engine: Engine, ledger: Ledger, metrics: Metrics) -> None:
         self.card = resolved.card
         self.snapshot = resolved.snapshot
         self.deployment = resolved.deployment

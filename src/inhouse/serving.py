@@ -57,5 +57,3 @@ class Serving:
             bound_since=since,
             state=engine.state,
         )
-
-

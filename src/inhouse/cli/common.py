@@ -25,9 +25,7 @@ T = TypeVar("T")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the database, the logs and inhouse.toml.")
-]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the database, the logs and inhouse.toml.")]
 
 
 class Refused(Exception):

@@ -72,7 +72,9 @@ def list_keys(data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def revoke(id: Annotated[str, typer.Argument(help="As `inhouse keys list` shows it.")], data_dir: DataDir = None) -> None:
+def revoke(
+    id: Annotated[str, typer.Argument(help="As `inhouse keys list` shows it.")], data_dir: DataDir = None
+) -> None:
     """End a key for good. A running server refuses it within a second."""
 
     async def work(database: Database) -> None:

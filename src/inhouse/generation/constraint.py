@@ -7,12 +7,13 @@ engine that cannot compile a grammar generates without it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from inhouse.generation import engine_schema
 from inhouse.generation.grammar import HEADER, compile_definition, why_not
+from inhouse.generation.items import AnswerFormat, FunctionTool, GenerationRequest, JsonObject, JsonSchema, Tool
 from inhouse.generation.schema import refusal
 from inhouse.kit.errors import InvalidRequest
 
@@ -28,26 +29,32 @@ class Constraint(msgspec.Struct, frozen=True):
     """Keywords of a schema without ``strict`` that are not enforced."""
 
 
-class FunctionTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A function that the model may call. ``parameters`` of None takes no arguments."""
+def constraint_for(request: GenerationRequest) -> Constraint | None:
+    """What the whole answer to a request has to fit; None leaves the model free.
 
-    name: str
-    parameters: dict[str, Any] | None = None
-    strict: bool = False
-    param: str = "tools"
-    """Where its schema stands in the request, for errors."""
+    A model that may call a tool but must answer in a form is held to one of the two. Takes up to a second for a hostile
+    schema: run it in a thread.
+
+    Raises:
+        InvalidRequest: as ``json_schema`` and ``tool_call``.
+    """
+    tools = request.usable_tools
+    answer = _answer_constraint(request.format)
+    if tools and request.tool_choice.mode == "required":
+        return tool_call(tools, parallel=request.parallel_tool_calls and not request.tool_choice.named)
+    if tools and answer is not None:
+        return tool_call(tools, parallel=request.parallel_tool_calls, instead=answer)
+    return answer
 
 
-class CustomTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool that takes free text, or text of a grammar."""
-
-    name: str
-    syntax: Literal["text", "lark", "regex"] = "text"
-    definition: str = ""
-    param: str = "tools"
-
-
-Tool = FunctionTool | CustomTool
+def _answer_constraint(form: AnswerFormat | None) -> Constraint | None:
+    match form:
+        case None:
+            return None
+        case JsonObject():
+            return json_object()
+        case JsonSchema(name=name, schema=schema, strict=strict, param=param):
+            return json_schema(schema, strict=strict, context_param=param, name=name)
 
 
 def json_object() -> Constraint:
@@ -65,7 +72,7 @@ def json_schema(schema: dict[str, Any], *, strict: bool, context_param: str, nam
     return Constraint(HEADER + f"start: {term}\n", dropped)
 
 
-def tool_call(tools: Sequence[Tool], *, parallel: bool) -> Constraint:
+def tool_call(tools: Sequence[Tool], *, parallel: bool, instead: Constraint | None = None) -> Constraint:
     """One call of one of ``tools``; with ``parallel`` one or more, each on its line.
 
     For ``tool_choice`` required, a named tool (pass it alone), or allowed tools in mode required. Functions come as
@@ -74,6 +81,7 @@ def tool_call(tools: Sequence[Tool], *, parallel: bool) -> Constraint:
 
     Args:
         tools: at least one.
+        instead: what the model may write in place of a call.
 
     Raises:
         InvalidRequest: a strict schema or a grammar cannot be held to.
@@ -109,6 +117,10 @@ def tool_call(tools: Sequence[Tool], *, parallel: bool) -> Constraint:
         sentences.append("raw")
         if quoted and parallel:
             sentences.append('quoted ("\\n" quoted)* "\\n" raw')
+    if instead is not None:
+        rules.append(instead.grammar.removeprefix(HEADER).replace("start:", "answer:", 1).rstrip())
+        sentences.append("answer")
+        dropped.update(instead.dropped)
     body = f"start: {' | '.join(sentences)}\n" + "\n".join(rules) + "\n"
     if (problem := why_not(body)) is not None:
         raise InvalidRequest(f"These tools cannot be enforced together: {problem}", param="tools", code="invalid_value")

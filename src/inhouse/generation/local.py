@@ -13,8 +13,8 @@ import msgspec
 
 from inhouse.calls import Call
 from inhouse.engines.deployments import Embedded
-from inhouse.engines.protocol import Finished, Piece, TextEngine, TokenLogprob
-from inhouse.generation.constraint import Constraint, arguments_of, constraint_for
+from inhouse.engines.protocol import EngineFailed, Finished, Piece, TextEngine, TokenLogprob
+from inhouse.generation.constraint import Constraint, arguments, constraint_for
 from inhouse.generation.events import (
     ChoiceFinished,
     Event,
@@ -24,6 +24,7 @@ from inhouse.generation.events import (
     ToolCallDone,
     ToolCallStarted,
 )
+from inhouse.generation.grammar import Follower
 from inhouse.generation.items import (
     CustomTool,
     FunctionTool,
@@ -140,7 +141,7 @@ class _Choice:
         """The arguments of a call that the model began by itself, written under the tool's schema or grammar."""
         kind = "custom" if isinstance(tool, CustomTool) else "function"
         yield [ToolCallStarted(index, new_call_id(), tool.name, kind, self._index)]
-        constraint = await asyncio.to_thread(arguments_of, tool)
+        constraint = await asyncio.to_thread(arguments, tool)
         prompt = self._prompt + await self._engine.tokenize(opening, special=True)
         written = ""
         async with aclosing(self._text(prompt, constraint)) as batches:
@@ -167,6 +168,7 @@ class _Choice:
             draw=self._index,
             constraint=constraint,
         )
+        follower = Follower(constraint.grammar) if constraint else None
         async with aclosing(self._engine.complete(asked)) as batches:
             async for batch in batches:
                 pieces = [event for event in batch if isinstance(event, Piece)]
@@ -178,6 +180,8 @@ class _Choice:
                     if isinstance(event, Finished):
                         usage.output_tokens += event.completion_tokens - spent
                         self._finished(event)
+                if follower is not None and not follower.feed("".join(piece.text for piece in pieces)):
+                    raise EngineFailed("the engine left its constraint")
                 if pieces:
                     yield pieces
 

@@ -28,7 +28,9 @@ from inhouse.generation.items import (
 )
 
 _PROBE = {"type": "function", "function": {"name": "inhouse_probe", "description": "", "parameters": {}}}
-_CONTROL = re.compile(r"<\|[^|<>]{1,64}\|>|</?s>|\[/?(?:INST|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>")
+_CONTROL = re.compile(
+    r"<\|[^|<>]{1,64}\|>|</?s>|\[/?(?:INST|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
+)
 _MARK = re.compile("\uf8ff([0-9a-f]{16})-(\\d+)\uf8ff")
 
 _speaks_tools: WeakKeyDictionary[TextEngine, bool] = WeakKeyDictionary()
@@ -156,9 +158,7 @@ def _format_text(request: GenerationRequest) -> str | None:
     match request.format:
         case JsonSchema(name=name, description=description, schema=schema):
             about = f"{name}: {description}" if description else name
-            return (
-                f"Answer with JSON ({about}) that fits this JSON Schema:\n{msgspec.json.encode(schema).decode()}"
-            )
+            return f"Answer with JSON ({about}) that fits this JSON Schema:\n{msgspec.json.encode(schema).decode()}"
         case JsonObject():
             return "Answer with one JSON object and nothing else."
     return None

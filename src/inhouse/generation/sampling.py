@@ -42,6 +42,5 @@ def completion(
         logit_bias=sampling.logit_bias,
         logprobs=sampling.logprobs,
         grammar=constraint.grammar if constraint else None,
-        json_schema=constraint.json_schema if constraint else None,
         priority=int(call.service_tier == "priority"),
     )

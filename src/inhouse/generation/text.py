@@ -109,7 +109,9 @@ async def _prompt(engine: TextEngine, request: TextRequest, prompt: Prompt) -> _
         tokens = await engine.infill_prompt(prompt, request.suffix)
         if tokens is None:
             raise InvalidRequest(
-                "The model deployed here cannot fill in text before a suffix.", param="suffix", code="unsupported_parameter"
+                "The model deployed here cannot fill in text before a suffix.",
+                param="suffix",
+                code="unsupported_parameter",
             )
         return _Prompt(prompt, tokens, [])
     if isinstance(prompt, str):
@@ -166,9 +168,7 @@ async def _best(
     call: Call, engine: TextEngine, deployment: Embedded, request: TextRequest, prompt: _Prompt, first: int
 ) -> AsyncGenerator[list[Event], None]:
     """Draw ``best_of`` continuations and give those whose tokens were likeliest on average."""
-    draws = [
-        _one(call, engine, deployment, request, prompt, draw, draw, score=True) for draw in range(request.best_of)
-    ]
+    draws = [_one(call, engine, deployment, request, prompt, draw, draw, score=True) for draw in range(request.best_of)]
     events: list[list[Event]] = [[] for _ in draws]
     async with aclosing(merged(draws)) as batches:
         async for batch in batches:

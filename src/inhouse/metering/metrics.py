@@ -22,7 +22,11 @@ class Metrics:
             "inhouse_cost_nanodollars", "What calls cost, in nano-dollars.", ["model"], registry=self.registry
         )
         self._seconds = Histogram(
-            "inhouse_call_seconds", "From admission to settlement.", ["operation"], buckets=_SECONDS, registry=self.registry
+            "inhouse_call_seconds",
+            "From admission to settlement.",
+            ["operation"],
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self._first_token = Histogram(
             "inhouse_first_token_seconds",

@@ -214,9 +214,7 @@ def token_logprobs(entries: list[TokenLogprob]) -> list[wire.TokenLogprob]:
             token=entry.token,
             logprob=entry.logprob,
             bytes=entry.bytes,
-            top_logprobs=[
-                wire.TopLogprob(token=top.token, logprob=top.logprob, bytes=top.bytes) for top in entry.top
-            ],
+            top_logprobs=[wire.TopLogprob(token=top.token, logprob=top.logprob, bytes=top.bytes) for top in entry.top],
         )
         for entry in entries
     ]

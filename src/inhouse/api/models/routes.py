@@ -21,7 +21,9 @@ class Models:
 
         Aliases and dated snapshots. A model of the catalog that nothing serves here is left out.
         """
-        names = dict.fromkeys(name for card in self._catalog.cards for name in (card.id, *(s.id for s in card.snapshots)))
+        names = dict.fromkeys(
+            name for card in self._catalog.cards for name in (card.id, *(s.id for s in card.snapshots))
+        )
         found = [(name, self._catalog.find(name)) for name in names]
         return wire.ModelList(data=[await self._model(name, model) for name, model in found if model is not None])
 
