@@ -20,6 +20,17 @@ class TextDelta(msgspec.Struct, tag="text"):
     logprobs: list[TokenLogprob] = []
 
 
+class EchoedPrompt(msgspec.Struct, tag="echo"):
+    """The prompt itself, given back before the text that continues it (legacy Completions)."""
+
+    text: str
+    choice: int
+    first_token: str | None = None
+    """The first token, which has no log probability; None if none were asked for."""
+    logprobs: list[TokenLogprob] = []
+    """Of the tokens after the first."""
+
+
 class RefusalDelta(msgspec.Struct, tag="refusal"):
     """Text of a refusal, in order."""
 
@@ -61,3 +72,5 @@ class ChoiceFinished(msgspec.Struct, tag="finished"):
 
 
 Event = TextDelta | RefusalDelta | ToolCallStarted | ToolCallDelta | ToolCallDone | ChoiceFinished | Usage
+TextEvent = TextDelta | EchoedPrompt | ChoiceFinished | Usage
+"""Events of plain continuation."""

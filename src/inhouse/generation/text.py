@@ -13,7 +13,7 @@ from inhouse.engines.deployments import Embedded
 from inhouse.engines.protocol import EngineFailed, Finished, Piece, TextEngine, TokenLogprob
 from inhouse.engines.upstream import Upstream, UpstreamError
 from inhouse.generation.errors import engine_errors
-from inhouse.generation.events import ChoiceFinished, Event, TextDelta
+from inhouse.generation.events import ChoiceFinished, EchoedPrompt, TextDelta, TextEvent, Usage
 from inhouse.generation.items import Sampling
 from inhouse.generation.merge import merged
 from inhouse.generation.remote import client_error
@@ -40,7 +40,7 @@ class TextRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
 
 
-async def generate_text(call: Call, request: TextRequest) -> AsyncGenerator[list[Event], None]:
+async def generate_text(call: Call, request: TextRequest) -> AsyncGenerator[list[TextEvent], None]:
     """Deltas and ``ChoiceFinished`` of all choices, then ``Usage``. With ``best_of``, all at the end.
 
     An echoed prompt is the first delta of its choice.
@@ -62,7 +62,7 @@ async def generate_text(call: Call, request: TextRequest) -> AsyncGenerator[list
 
 async def _local(
     call: Call, engine: TextEngine, deployment: Embedded, request: TextRequest
-) -> AsyncGenerator[list[Event], None]:
+) -> AsyncGenerator[list[TextEvent], None]:
     prompts = [await _prompt(engine, request, prompt) for prompt in request.prompts]
     for prompt in prompts:
         prompt.check(call, engine.window, request.sampling.max_tokens or 0)
@@ -88,7 +88,8 @@ class _Prompt(msgspec.Struct):
 
     text: str
     tokens: list[int]
-    logprobs: list[TokenLogprob]
+    first_token: str | None = None
+    logprobs: list[TokenLogprob] = []
 
     def check(self, call: Call, window: int, wanted: int) -> None:
         """The legacy endpoint refuses what cannot fit whole, completion included."""
@@ -113,16 +114,26 @@ async def _prompt(engine: TextEngine, request: TextRequest, prompt: Prompt) -> _
                 param="suffix",
                 code="unsupported_parameter",
             )
-        return _Prompt(prompt, tokens, [])
+        return _Prompt(prompt, tokens)
     if isinstance(prompt, str):
         text, tokens = prompt, await engine.tokenize(prompt, special=True)
     else:
         tokens = list(prompt)
         text = await engine.detokenize(tokens) if request.echo else ""
-    logprobs: list[TokenLogprob] = []
+    ready = _Prompt(text, tokens)
     if request.echo and request.sampling.logprobs is not None:
-        logprobs = await engine.prompt_logprobs(tokens, request.sampling.logprobs)
-    return _Prompt(text, tokens, logprobs)
+        ready.first_token = await engine.detokenize(tokens[:1])
+        ready.logprobs = await _scored(engine, tokens, request.sampling.logprobs)
+    return ready
+
+
+async def _scored(engine: TextEngine, tokens: list[int], top: int) -> list[TokenLogprob]:
+    """Log probabilities of the prompt's tokens after the first."""
+    try:
+        scored = await engine.prompt_logprobs(tokens, top)
+    except ValueError as error:
+        raise InvalidRequest(f"'echo' with 'logprobs': {error}.", param="logprobs") from error
+    return [entry for entry in scored if entry is not None]
 
 
 async def _one(
@@ -135,10 +146,10 @@ async def _one(
     draw: int,
     *,
     score: bool = False,
-) -> AsyncGenerator[list[Event], None]:
+) -> AsyncGenerator[list[TextEvent], None]:
     """One continuation. ``draw`` numbers the draws from one prompt, so that a seed gives different ones."""
     if request.echo:
-        yield [TextDelta(prompt.text, choice, prompt.logprobs)]
+        yield [EchoedPrompt(prompt.text, choice, prompt.first_token, prompt.logprobs)]
     if request.sampling.max_tokens == 0:
         yield [ChoiceFinished("length", choice)]
         return
@@ -151,7 +162,7 @@ async def _one(
     asked = completion(call, deployment, sampling, prompt.tokens, max_tokens=max_tokens, draw=draw)
     async with aclosing(engine.complete(asked)) as batches:
         async for batch in batches:
-            out: list[Event] = []
+            out: list[TextEvent] = []
             for event in batch:
                 if isinstance(event, Piece):
                     usage.output_tokens += event.count
@@ -166,26 +177,25 @@ async def _one(
 
 async def _best(
     call: Call, engine: TextEngine, deployment: Embedded, request: TextRequest, prompt: _Prompt, first: int
-) -> AsyncGenerator[list[Event], None]:
+) -> AsyncGenerator[list[TextEvent], None]:
     """Draw ``best_of`` continuations and give those whose tokens were likeliest on average."""
     draws = [_one(call, engine, deployment, request, prompt, draw, draw, score=True) for draw in range(request.best_of)]
-    events: list[list[Event]] = [[] for _ in draws]
+    events: list[list[TextEvent]] = [[] for _ in draws]
     async with aclosing(merged(draws)) as batches:
         async for batch in batches:
             for event in batch:
-                if isinstance(event, TextDelta | ChoiceFinished):
+                if not isinstance(event, Usage):
                     events[event.choice].append(event)
-    written = slice(1, None) if request.echo else slice(None)
-    ranked = sorted(events, key=lambda drawn: _mean_logprob(drawn[written]), reverse=True)[: request.choices]
+    ranked = sorted(events, key=_mean_logprob, reverse=True)[: request.choices]
     for offset, chosen in enumerate(ranked):
         for event in chosen:
-            event.choice = first + offset  # type: ignore[union-attr]
+            event.choice = first + offset
             if isinstance(event, TextDelta) and request.sampling.logprobs is None:
                 event.logprobs = []
         yield chosen
 
 
-def _mean_logprob(events: list[Event]) -> float:
+def _mean_logprob(events: list[TextEvent]) -> float:
     logprobs = [entry.logprob for event in events if isinstance(event, TextDelta) for entry in event.logprobs]
     return sum(logprobs) / len(logprobs) if logprobs else 0.0
 
@@ -227,7 +237,7 @@ class _Answer(msgspec.Struct):
 _answers = msgspec.json.Decoder(_Answer)
 
 
-async def _remote(call: Call, upstream: Upstream, request: TextRequest) -> AsyncGenerator[list[Event], None]:
+async def _remote(call: Call, upstream: Upstream, request: TextRequest) -> AsyncGenerator[list[TextEvent], None]:
     body = _body(call, request)
     try:
         if request.stream:
@@ -271,8 +281,8 @@ def _body(call: Call, request: TextRequest) -> dict[str, Any]:
     }
 
 
-def _read(call: Call, payloads: list[bytes]) -> list[Event]:
-    events: list[Event] = []
+def _read(call: Call, payloads: list[bytes]) -> list[TextEvent]:
+    events: list[TextEvent] = []
     usage = call.usage
     for payload in payloads:
         answer = _answers.decode(payload)

@@ -14,7 +14,7 @@ from inhouse.api.completions import wire
 from inhouse.api.operation import Request
 from inhouse.calls import Call, Calls
 from inhouse.engines.protocol import TokenLogprob
-from inhouse.generation.events import ChoiceFinished, Event, TextDelta
+from inhouse.generation.events import ChoiceFinished, EchoedPrompt, FinishReason, TextDelta, TextEvent
 from inhouse.generation.items import Sampling
 from inhouse.generation.text import Prompt, TextRequest, generate_text
 from inhouse.kit.errors import InvalidRequest
@@ -45,7 +45,7 @@ class CompletionsService:
             async with aclosing(generate_text(call, asked)) as batches:
                 async for batch in batches:
                     for event in batch:
-                        if isinstance(event, TextDelta):
+                        if isinstance(event, TextDelta | EchoedPrompt):
                             choices[event.choice].add(event)
                         elif isinstance(event, ChoiceFinished):
                             choices[event.choice].reason = event.reason
@@ -125,12 +125,15 @@ class _Collected:
 
     def __init__(self) -> None:
         self.text: list[str] = []
-        self.logprobs: list[TokenLogprob | None] = []
-        self.reason = "stop"
+        self.logprobs: list[TokenLogprob] = []
+        self.first_token: str | None = None
+        self.reason: FinishReason = "stop"
 
-    def add(self, event: TextDelta) -> None:
+    def add(self, event: TextDelta | EchoedPrompt) -> None:
         self.text.append(event.text)
         self.logprobs += event.logprobs
+        if isinstance(event, EchoedPrompt):
+            self.first_token = event.first_token
 
 
 class _Writer:
@@ -151,7 +154,7 @@ class _Writer:
                 wire.CompletionChoice(
                     text="".join(choice.text),
                     index=index,
-                    logprobs=self._logprobs(index, choice.logprobs),
+                    logprobs=self._logprobs(index, choice.logprobs, choice.first_token),
                     finish_reason=choice.reason,  # type: ignore[arg-type]
                 )
                 for index, choice in enumerate(choices)
@@ -159,13 +162,14 @@ class _Writer:
             usage=usage(self._call.usage),
         )
 
-    def pieces(self, batch: list[Event]) -> list[wire.Completion]:
+    def pieces(self, batch: list[TextEvent]) -> list[wire.Completion]:
         out: list[wire.Completion] = []
         told = None if self._include_usage else UNSET
         for event in batch:
-            if isinstance(event, TextDelta):
+            if isinstance(event, TextDelta | EchoedPrompt):
+                first = event.first_token if isinstance(event, EchoedPrompt) else None
                 choice = wire.CompletionChoice(
-                    text=event.text, index=event.choice, logprobs=self._logprobs(event.choice, event.logprobs)
+                    text=event.text, index=event.choice, logprobs=self._logprobs(event.choice, event.logprobs, first)
                 )
                 out.append(self._completion([choice], usage=told))
             elif isinstance(event, ChoiceFinished):
@@ -186,18 +190,25 @@ class _Writer:
             system_fingerprint=self._fingerprint,
         )
 
-    def _logprobs(self, choice: int, entries: list[TokenLogprob]) -> wire.CompletionLogprobs | None:
+    def _logprobs(
+        self, choice: int, entries: list[TokenLogprob], first: str | None
+    ) -> wire.CompletionLogprobs | None:
         if self._top is None:
             return None
-        offset = self._offsets.get(choice, 0)
-        offsets = []
-        for entry in entries:
-            offsets.append(offset)
-            offset += len(entry.token)
-        self._offsets[choice] = offset
-        return wire.CompletionLogprobs(
+        told = wire.CompletionLogprobs(
             tokens=[entry.token for entry in entries],
             token_logprobs=[entry.logprob for entry in entries],
             top_logprobs=[{top.token: top.logprob for top in entry.top} for entry in entries] if self._top else None,
-            text_offset=offsets,
+            text_offset=[],
         )
+        if first is not None:
+            told.tokens.insert(0, first)
+            told.token_logprobs.insert(0, None)
+            if told.top_logprobs is not None:
+                told.top_logprobs.insert(0, None)
+        offset = self._offsets.get(choice, 0)
+        for token in told.tokens:
+            told.text_offset.append(offset)
+            offset += len(token)
+        self._offsets[choice] = offset
+        return told
