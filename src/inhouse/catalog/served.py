@@ -1,0 +1,30 @@
+"""What answers for a snapshot on this installation, as people are shown it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+
+class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The deployment behind a snapshot. None stands for what is not known, or not measured yet."""
+
+    weights: str
+    """Title of the weights, such as ``Qwen2.5-Coder-0.5B-Instruct Q4_K_M``, or the model name asked of an upstream."""
+    engine: str
+    """What runs them, such as ``llama.cpp``."""
+    where: str = "this machine"
+    """``this machine``, or the host of the upstream."""
+    window: int
+    """Tokens that prompt and completion may fill together here; may be less than the card's window."""
+    bound_since: datetime
+    """When the snapshot was bound to these weights; with a time zone."""
+    state: Literal["ready", "stopped", "failed"]
+    """``stopped`` starts on the next request."""
+    sha256: str | None = None
+    license: str | None = None
+    """SPDX identifier of the licence of the weights."""
+    prefill_tokens_per_second: float | None = None
+    decode_tokens_per_second: float | None = None

@@ -1,0 +1,160 @@
+"""The model pages: ``/models``, the list with its search, and ``/models/{id}``, one page a card."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from inhouse.catalog.cards import TIERS, Card, Cards, LimitTable, Modality, Tier
+from inhouse.catalog.served import ServedBy
+from inhouse.catalog.terms import Terms, fields_of, load_fees, load_terms
+from inhouse.console.pages import Pages
+
+METRICS = ("input", "cached_input", "output")
+
+
+class ModelsView(Protocol):
+    """What the model pages ask of the rooms below."""
+
+    @property
+    def cards(self) -> Cards: ...
+
+    async def served_by(self, snapshot_id: str) -> ServedBy | None:
+        """What answers for a snapshot here, or None when nothing is bound to it."""
+
+
+class Viewer(msgspec.Struct, frozen=True):
+    """Who looks at a page, once someone is signed in."""
+
+    project: str
+    tier: Tier | None = None
+
+
+def model_pages(
+    view: ModelsView, *, viewer: Callable[[Request], Awaitable[Viewer | None]] | None = None
+) -> list[Route]:
+    """Routes of the model pages and of the assets they use.
+
+    Args:
+        view: the cards and their deployments.
+        viewer: who is signed in; their project is named and their usage tier marked. None: nobody ever is.
+    """
+    site = _ModelPages(view, viewer)
+    return [Route("/models", site.index), Route("/models/{name}", site.model), site.pages.assets.route()]
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """One line of the quick comparison. ``share`` is percent of the longest bar; price None is not published."""
+
+    card: Card
+    price: int | None
+    share: int
+
+
+class _ModelPages:
+    def __init__(self, view: ModelsView, viewer: Callable[[Request], Awaitable[Viewer | None]] | None) -> None:
+        self.view = view
+        self.viewer = viewer
+        self.pages = Pages()
+        self.terms: Terms = load_terms()
+        self.fees = list(load_fees().values())
+
+    async def index(self, request: Request) -> Response:
+        query = request.query_params.get("q", "").strip()[:200]
+        cards = self.view.cards
+        served = await self._served([card.default_snapshot for card in cards])
+        found = [card for card in cards if matches(query, card, served[card.default_snapshot])]
+        return await self._answer(request, "models.html.jinja", 200, query=query, found=found, served=served)
+
+    async def model(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        cards = self.view.cards
+        card = cards.get(name)
+        if card is None:
+            resolved = cards.resolve(name)
+            if resolved is not None:
+                return RedirectResponse(f"/models/{quote(resolved[0].id)}#snapshots", status_code=307)
+            near = [cards.get(close) for close in difflib.get_close_matches(name[:100], [c.id for c in cards], n=3)]
+            return await self._answer(request, "model_not_found.html.jinja", 404, name=name[:100], near=near)
+        served = await self._served([snapshot.id for snapshot in card.snapshots])
+        return await self._answer(
+            request,
+            "model.html.jinja",
+            200,
+            card=card,
+            served=served,
+            here=served[card.default_snapshot],
+            comparison={metric: bars(card, cards, metric) for metric in METRICS},
+            modalities=[(key, value, modality_words(value)) for key, value in fields_of(card.modalities)],
+            endpoints=[(key, on, () if on else cards.serving(key)) for key, on in fields_of(card.endpoints)],
+            features=fields_of(card.features),
+            tools=fields_of(card.tools),
+            inputs=_side(card, "input", self.terms),
+            outputs=_side(card, "output", self.terms),
+            limit_tables=_limit_tables(card),
+            tiers=TIERS,
+            fees=self.fees,
+        )
+
+    async def _served(self, snapshot_ids: Sequence[str]) -> dict[str, ServedBy | None]:
+        found = await asyncio.gather(*(self.view.served_by(snapshot_id) for snapshot_id in snapshot_ids))
+        return dict(zip(snapshot_ids, found, strict=True))
+
+    async def _answer(self, request: Request, template: str, status: int, **context: Any) -> Response:
+        viewer = await self.viewer(request) if self.viewer else None
+        return self.pages.answer(
+            request, template, status, cards=self.view.cards, terms=self.terms, viewer=viewer, **context
+        )
+
+
+def matches(query: str, card: Card, served: ServedBy | None) -> bool:
+    """Whether every word of ``query`` occurs in what the list shows of a card, whatever the case."""
+    shown = [card.id, card.name, card.tagline, card.description, *(snapshot.id for snapshot in card.snapshots)]
+    if served is not None:
+        shown += [served.weights, served.engine, served.where]
+    text = "\n".join(shown).casefold()
+    return all(word in text for word in query.casefold().split())
+
+
+def bars(card: Card, cards: Cards, metric: str) -> list[Bar]:
+    """The card and those it is compared with, dearest first; those without such a price last."""
+    compared = [card, *(other for name in card.comparison if (other := cards.get(name)) is not None)]
+    prices: list[tuple[Card, int | None]] = [(other, getattr(other.prices.standard, metric)) for other in compared]
+    longest = max((price for _, price in prices if price is not None), default=0) or 1
+    prices.sort(key=lambda line: -1 if line[1] is None else line[1], reverse=True)
+    return [
+        Bar(other, None if price is None else price * 1_000_000, round(100 * (price or 0) / longest))
+        for other, price in prices
+    ]
+
+
+def modality_words(modality: Modality) -> str:
+    if modality.input and modality.output:
+        return "Input and output"
+    if modality.input or modality.output:
+        return "Input only" if modality.input else "Output only"
+    return "Not supported"
+
+
+def _side(card: Card, side: str, terms: Terms) -> list[tuple[str, str]]:
+    """Keys and labels of the modalities on one side of the model."""
+    return [(key, terms.modalities[key]) for key, value in fields_of(card.modalities) if getattr(value, side)]
+
+
+def _limit_tables(card: Card) -> list[tuple[str, LimitTable, int | None, bool]]:
+    """Title, limits, the token count above which they hold, and whether there is a limit a day."""
+    tables: list[tuple[str, LimitTable, int | None]] = [("Standard", card.limits.standard, None)]
+    if card.limits.long_context is not None:
+        tables.append(("Long context", card.limits.long_context, card.limits.long_context.above_tokens))
+    return [
+        (title, table, above, any((limits := table.of(tier)) and limits.rpd for tier in TIERS))
+        for title, table, above in tables
+    ]

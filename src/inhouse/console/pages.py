@@ -1,0 +1,85 @@
+"""Rendering: templates to answers, with the headers that every page of the console carries."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from datetime import UTC, date, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from inhouse.console.assets import Assets, conditional, takes_gzip
+from inhouse.kit.money import format_dollars, format_dollars_short
+
+# Nothing inline and nothing from elsewhere: a page that is made to show hostile text can still not run it.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "cache-control": "private, no-cache",
+    "vary": "accept-encoding, cookie, authorization",
+}
+
+
+class Pages:
+    """Templates of the console and the assets that they refer to."""
+
+    def __init__(self) -> None:
+        self.assets = Assets()
+        self._templates = Environment(
+            loader=PackageLoader("inhouse.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals["asset"] = self.assets.url
+        self._templates.filters.update(
+            breakable=_breakable,
+            count=lambda number: f"{number:,}",
+            day=_day,
+            dollars=format_dollars,
+            dollars_short=format_dollars_short,
+            moment=_moment,
+            rate=_rate,
+        )
+
+    def answer(self, request: Request, template: str, status: int = 200, /, **context: Any) -> Response:
+        """The template as a page; 304 when the browser already shows the same."""
+        body = self._templates.get_template(template).render(context).encode()
+        headers = dict(_HEADERS)
+        digest = hashlib.sha256(body).hexdigest()[:16]
+        if takes_gzip(request):
+            body = gzip.compress(body, 5, mtime=0)
+            headers["content-encoding"] = "gzip"
+            digest += "-gzip"
+        response = HTMLResponse(body, status, headers)
+        return conditional(request, response, f'"{digest}"') if status == 200 else response
+
+
+def _breakable(path: str) -> Markup:
+    """A path that a narrow column may break after its slashes."""
+    return Markup("/<wbr>").join(path.split("/"))
+
+
+def _day(value: date) -> str:
+    """``Jun 01, 2024``, in English whatever the locale of the process."""
+    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    return f"{months[value.month - 1]} {value.day:02d}, {value.year}"
+
+
+def _moment(value: datetime) -> str:
+    value = value.astimezone(UTC)
+    return f"{_day(value)}, {value:%H:%M} UTC"
+
+
+def _rate(tokens_per_second: float) -> str:
+    return f"{tokens_per_second:,.0f}" if tokens_per_second >= 100 else f"{tokens_per_second:.1f}".removesuffix(".0")

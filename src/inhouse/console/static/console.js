@@ -1,0 +1,58 @@
+// Everything here is extra: each page is whole without it, so what needs a script is hidden until the script runs.
+
+const announce = (text) => {
+  const status = document.querySelector("[data-announce]");
+  status.textContent = "";
+  requestAnimationFrame(() => (status.textContent = text));
+};
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const root = document.documentElement;
+    const now = root.dataset.theme ?? (dark.matches ? "dark" : "light");
+    const next = now === "dark" ? "light" : "dark";
+    root.dataset.theme = next;
+    try {
+      localStorage.setItem("theme", next);
+    } catch {
+      // The choice then lasts as long as the page.
+    }
+    announce(`${next} theme`);
+  });
+}
+
+const copy = async (text) => {
+  // The clipboard interface exists only over HTTPS and on localhost.
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "hear";
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  if (!done) throw new Error("copying is not allowed here");
+};
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const label = button.querySelector("[data-copy-label]");
+    const before = (button.dataset.label ??= label.textContent);
+    let said = "Copied";
+    try {
+      await copy(button.dataset.copy);
+    } catch {
+      said = "Not copied";
+    }
+    label.textContent = said;
+    button.classList.toggle("done", said === "Copied");
+    announce(`${said} ${button.dataset.copy}`);
+    setTimeout(() => {
+      label.textContent = before;
+      button.classList.remove("done");
+    }, 1600);
+  });
+}
