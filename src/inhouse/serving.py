@@ -38,13 +38,13 @@ class Serving:
         since = found.binding.bound_at or self._started_at
         if isinstance(deployment, Embedded):
             return ServedBy(
-                weights=engine.title,
+                weights=deployment.title,
                 engine="llama.cpp",
                 window=engine.window or found.card.context_window,
                 bound_since=since,
                 state=engine.state,
-                sha256=engine.sha256,
-                license=engine.license,
+                sha256=deployment.sha256,
+                license=deployment.license,
                 prefill_tokens_per_second=speed.prefill,
                 decode_tokens_per_second=speed.decode,
             )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import structlog
@@ -15,6 +14,7 @@ from inhouse.engines.protocol import EngineFailed
 from inhouse.engines.supervisor import Settings as ChildSettings
 from inhouse.engines.upstream import Upstream
 from inhouse.engines.weights import WeightsCache, find_manifest
+from inhouse.settings import EngineSettings
 
 Engine = LlamaEngine | Upstream
 State = Literal["ready", "stopped", "failed"]
@@ -22,12 +22,117 @@ State = Literal["ready", "stopped", "failed"]
 log = structlog.get_logger(__name__)
 
 
-class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What all embedded engines share; a deployment's own numbers go first. None: chosen for the machine."""
+class Described(msgspec.Struct, frozen=True):
+    """What people are told of a deployment's engine."""
 
-    slots: int | None = None
-    threads: int | None = None
-    kv_tokens: int | None = None
-    idle_unload_s: float = 0.0
-    max_queue: int = 256
-    preload: tuple[str, ...] = ("gpt-4.1",)
+    window: int | None
+    """Tokens; None while it is not known."""
+    state: State
+
+
+class EnginePool:
+    """Makes engines when they are first asked for, and keeps them.
+
+    Args:
+        cache: where weights are.
+        settings: what embedded engines share where a deployment says nothing.
+        log_folder: for the logs of child processes.
+    """
+
+    def __init__(self, cache: WeightsCache, settings: EngineSettings, log_folder: Path) -> None:
+        self._cache = cache
+        self._settings = settings
+        self._log_folder = log_folder
+        self._engines: dict[bytes, Engine] = {}
+        self._wanted: dict[str, str] = {}
+        """Deployments that are to be ready, and how they stand."""
+
+    def get(self, deployment: Deployment) -> Engine:
+        """The engine of a deployment. It starts with its first use.
+
+        Raises:
+            EngineFailed: its weights are not here, or not what was pinned.
+        """
+        key = _key(deployment)
+        engine = self._engines.get(key)
+        if engine is None:
+            engine = self._engines[key] = (
+                self._embedded(deployment) if isinstance(deployment, Embedded) else Upstream(deployment.upstream)
+            )
+        return engine
+
+    async def preload(self, deployment: Deployment) -> None:
+        """Load it now, and count it in ``readiness``. A failure is kept to be told there."""
+        self._wanted[deployment.id] = "loading"
+        try:
+            engine = self.get(deployment)
+            if isinstance(engine, LlamaEngine):
+                await engine.start()
+        except EngineFailed as error:
+            self._wanted[deployment.id] = "failed"
+            log.error("a model could not be loaded", deployment=deployment.id, reason=str(error))
+        else:
+            self._wanted[deployment.id] = "ok"
+
+    def readiness(self) -> dict[str, str]:
+        """How the deployments stand that are to be ready; ``ok`` for those that would answer."""
+        return dict(self._wanted)
+
+    def describe(self, deployment: Deployment) -> Described:
+        """What is known of a deployment's engine without starting it."""
+        try:
+            engine = self.get(deployment)
+        except EngineFailed:
+            return Described(None, "failed")
+        if isinstance(engine, Upstream):
+            return Described(deployment.window, "ready")
+        state = engine.status.child.state
+        return Described(
+            engine.window,
+            "ready" if state == "ready" else "failed" if state in ("failed", "backoff") else "stopped",
+        )
+
+    async def close(self) -> None:
+        for engine in self._engines.values():
+            await engine.close()
+
+    def _embedded(self, deployment: Embedded) -> LlamaEngine:
+        path = self._path(deployment)
+        shared = self._settings
+        chosen = {
+            "window": deployment.window,
+            "slots": deployment.slots or shared.slots,
+            "threads": deployment.threads or shared.threads,
+            "kv_tokens": deployment.kv_tokens or shared.kv_tokens,
+            "template": deployment.template,
+        }
+        try:
+            spec = LlamaSpec.for_machine(path, **{name: value for name, value in chosen.items() if value is not None})
+            return LlamaEngine(
+                spec,
+                name=path.stem,
+                max_queue=shared.max_queue,
+                settings=ChildSettings(idle=shared.idle_unload_s),
+                log_folder=self._log_folder,
+            )
+        except (OSError, ValueError) as error:
+            raise EngineFailed(f"{path} cannot be run: {error}") from error
+
+    def _path(self, deployment: Embedded) -> Path:
+        if deployment.is_path:
+            return Path(deployment.weights)
+        file = find_manifest(deployment.weights).files[0]
+        if deployment.sha256 not in (None, file.sha256):
+            raise EngineFailed(f"{deployment.weights} is pinned to other content than its manifest names")
+        path = self._cache.path(file)
+        if path is None:
+            raise EngineFailed(f"the weights are not here: run `inhouse models pull {deployment.weights}`")
+        return path
+
+
+def _key(deployment: Deployment) -> bytes:
+    """Two deployments that differ only in decoding defaults and names share an engine."""
+    if isinstance(deployment, Embedded):
+        fields = ("weights", "sha256", "window", "slots", "threads", "kv_tokens", "template")
+        return msgspec.json.encode([getattr(deployment, field) for field in fields])
+    return msgspec.json.encode(deployment)
