@@ -7,10 +7,10 @@ import sys
 
 import structlog
 
-from inhouse.settings import LogSettings
+from inhouse.settings import Log
 
 
-def configure_logs(settings: LogSettings) -> None:
+def configure_logs(settings: Log) -> None:
     """Set up logging for the process. Logs go to standard error."""
     terminal = sys.stderr.isatty() if settings.format == "auto" else settings.format == "console"
     shared: list[structlog.types.Processor] = [

@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from inhouse.access import AccessError
+from inhouse.access import UnusableKey, WeakKey
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import CardError, load_cards
 from inhouse.engines.weights import WeightsError
-from inhouse.settings import Settings, SettingsError, load_settings
+from inhouse.settings import Settings, SettingsError, load
 from inhouse.storage.database import Database, MigrationFailed
 
 T = TypeVar("T")
@@ -37,15 +37,14 @@ def told() -> Iterator[None]:
     """Expected failures as one line and exit code 1; anything else is a defect and keeps its traceback."""
     try:
         yield
-    except (Refused, SettingsError, MigrationFailed, WeightsError, CardError, AccessError) as error:
+    except (Refused, SettingsError, MigrationFailed, WeightsError, CardError, UnusableKey, WeakKey) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from error
 
 
-def settings_of(data_dir: Path | None, **overrides: Any) -> Settings:
-    """The settings, with what was said on the command line."""
-    given = {name: value for name, value in {"data_dir": data_dir, **overrides}.items() if value is not None}
-    return load_settings(given)
+def settings_of(data_dir: Path | None, **flags: Any) -> Settings:
+    """The settings, with what was said on the command line: ``server_port=8080`` is ``server.port``."""
+    return load({"data_dir": data_dir, **{name.replace("_", ".", 1): value for name, value in flags.items()}})
 
 
 def with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:

@@ -11,7 +11,6 @@ from inhouse.cli.common import DataDir, catalog_of, settings_of, told, with_data
 from inhouse.doctor import render, run_checks
 from inhouse.engines.deployments import Embedded
 from inhouse.engines.weights import Manifest, WeightsCache, find_manifest
-from inhouse.settings import Settings
 from inhouse.storage.database import Database
 
 

@@ -11,7 +11,7 @@ import typer
 from inhouse.access import Access, Bootstrapped
 from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
 from inhouse.cli.models import pull_deployments
-from inhouse.settings import Settings
+from inhouse.settings import Secret, Settings
 from inhouse.storage.database import Database
 
 
@@ -25,7 +25,7 @@ def serve(
     from inhouse.server import serve as run
 
     with told():
-        settings = settings_of(data_dir, host=host, port=port)
+        settings = settings_of(data_dir, server_host=host, server_port=port)
         configure_logs(settings.log)
         with _alone(settings):
             made = with_database(settings, lambda database: _prepare(settings, database))
@@ -35,7 +35,7 @@ def serve(
 
 async def _prepare(settings: Settings, database: Database) -> Bootstrapped:
     """Everything before the port opens: the keys are there, and the weights of every deployment."""
-    made = await Access(database).bootstrap(settings.api_key, settings.admin_key)
+    made = await Access(database).bootstrap(_clear(settings.api_key), _clear(settings.admin_key))
     catalog = await catalog_of(database)
     await asyncio.to_thread(pull_deployments, settings, [found.deployment for found in catalog.deployed()])
     return made
@@ -46,8 +46,10 @@ def _greet(settings: Settings, made: Bootstrapped) -> None:
     out.print(f"[bold]Inhouse[/]\n  base URL  {base}/v1\n  console   {base}/")
     if made.api_key is not None:
         out.print(f"  API key   {made.api_key}   shown this once; `inhouse keys create` makes more")
-    if made.admin_key is not None:
-        out.print(f"  admin key {made.admin_key}   shown this once")
+
+
+def _clear(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.reveal()
 
 
 def _alone(settings: Settings) -> IO[bytes]:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import msgspec
 
-from inhouse.engines.llama import DecodingDefaults
+from inhouse.engines.protocol import DecodingDefaults
 from inhouse.engines.upstream import UpstreamSpec
 from inhouse.engines.weights import Manifest
 

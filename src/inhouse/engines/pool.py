@@ -9,12 +9,13 @@ import msgspec
 import structlog
 
 from inhouse.engines.deployments import Deployment, Embedded
-from inhouse.engines.llama import LlamaEngine, LlamaSpec
+from inhouse.engines.llama.engine import LlamaEngine
+from inhouse.engines.llama.spec import LlamaSpec
 from inhouse.engines.protocol import EngineFailed
 from inhouse.engines.supervisor import Settings as ChildSettings
 from inhouse.engines.upstream import Upstream
 from inhouse.engines.weights import WeightsCache, find_manifest
-from inhouse.settings import EngineSettings
+from inhouse.settings import Engines
 
 Engine = LlamaEngine | Upstream
 State = Literal["ready", "stopped", "failed"]
@@ -39,7 +40,7 @@ class EnginePool:
         log_folder: for the logs of child processes.
     """
 
-    def __init__(self, cache: WeightsCache, settings: EngineSettings, log_folder: Path) -> None:
+    def __init__(self, cache: WeightsCache, settings: Engines, log_folder: Path) -> None:
         self._cache = cache
         self._settings = settings
         self._log_folder = log_folder

@@ -22,6 +22,20 @@ class TokenLogprob(msgspec.Struct):
     top: list[TokenLogprob] = []
 
 
+class DecodingDefaults(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Sampling where a request says nothing."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps the whole vocabulary."""
+    min_p: float = 0.05
+    """Keeps tokens at least this likely relative to the likeliest; spares small models the noise of the far tail."""
+    repeat_penalty: float = 1.0
+    penalty_window: int = 64
+    """How many last tokens, of the prompt too, repeat, presence and frequency penalties look at."""
+
+
 class Completion(msgspec.Struct, kw_only=True):
     """One sequence to continue. ``None`` means: the deployment's decoding default."""
 

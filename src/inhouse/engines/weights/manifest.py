@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from inhouse.engines.protocol import DecodingDefaults
 from inhouse.engines.weights.errors import BadManifest, UnknownWeights
 
 Capability = Literal[
@@ -122,6 +123,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Tokens the model was trained to see at once; None where that has no meaning."""
     memory: Size | None = None
     """Bytes of memory that an engine takes with these weights and default settings."""
+    decoding: DecodingDefaults = DecodingDefaults()
+    """What the makers recommend where a request says nothing."""
 
     def __post_init__(self) -> None:
         names = [file.name for file in self.files]
