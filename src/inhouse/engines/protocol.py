@@ -65,7 +65,11 @@ class Piece(msgspec.Struct, tag="piece"):
 
     text: str
     tokens: list[int] = []
+    """Ids that the engine tells; it may leave out those whose bytes only begin a character, so see ``count``."""
     logprobs: list[TokenLogprob] = []
+    """Aligned with ``tokens``."""
+    count: int = 0
+    """Tokens generated for this piece. Text that ends up empty (an end token, say) counts too."""
 
 
 class Finished(msgspec.Struct, tag="finished"):
@@ -113,5 +117,17 @@ class TextEngine(Protocol):
         """Events in the batches they arrived in. Closing the generator stops the engine's work at once.
 
         Raises:
+            ValueError: the request can never fit the window, or holds tokens that the vocabulary lacks.
             EngineBusy, BadConstraint, EngineFailed
+        """
+
+    async def infill_prompt(self, prefix: str, suffix: str) -> list[int] | None:
+        """Tokens after which the model writes what stands between two texts; None if it never learned to."""
+
+    async def prompt_logprobs(self, tokens: Sequence[int], top: int = 0) -> list[TokenLogprob | None]:
+        """Log probability of each token given those before it, with ``top`` alternatives. The first is None.
+
+        Raises:
+            ValueError: too many tokens.
+            EngineBusy, EngineFailed
         """
