@@ -210,9 +210,11 @@ def check_weights(cache: WeightsCache, manifest: Manifest, deep: bool = False) -
 
 def check_port(host: str, port: int) -> Check:
     name = "port"
+    if not 0 <= port <= 65535:  # the resolver would take it modulo 65536
+        return Check(name, "fail", f"{port} is not a port", "set PORT to a number up to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         return Check(name, "fail", f"{host}:{port}: {error}", "set HOST and PORT to an address of this machine")
     try:
         with socket.socket(family, kind, protocol) as probe:

@@ -4,7 +4,7 @@
 <root>/weights/models/<id>.json          the manifest of weights that were pulled
 <root>/weights/models/<id>/<name>        its files by name, as links into blobs
 <root>/weights/partial/<sha256>          a beginning of a file; an interrupted pull goes on from it
-<root>/weights/scratch/                  packages on their way; emptied by the next pull after a crash
+<root>/weights/scratch/                  packages on their way; a pull empties it of what killed ones left
 <root>/weights/locks/
 """
 
@@ -146,13 +146,14 @@ class WeightsCache:
         report = on_progress or (lambda progress: None)
         note = on_note or (lambda text: structlog.get_logger().info("weights.source_failed", reason=text))
         try:
+            self._sweep()
             if check:
                 self._demote(manifest, report)
             while True:
                 if self.missing(manifest):
                     self._check_space(manifest)
-                    with self._scratch_folder() as scratch:
-                        packages = Packages(scratch, manifest)
+                    with self._scratch_folder() as (scratch, alive):
+                        packages = Packages(scratch, manifest, alive)
                         for file in manifest.files:
                             self._pull_file(file, packages, report, note)
                 if self._register(manifest):
@@ -334,22 +335,25 @@ class WeightsCache:
                     blob.replace(self._partial / file.sha256)
 
     @contextmanager
-    def _scratch_folder(self) -> Iterator[Path]:
-        """An empty folder that is gone afterwards; removes those of pulls that were killed."""
-        alive = ExitStack()
+    def _scratch_folder(self) -> Iterator[tuple[Path, int]]:
+        """A folder that is gone afterwards, and the descriptor of the lock that says it is in use."""
+        with ExitStack() as stack:
+            with locked(self._locks / "scratch"):
+                self._scratch.mkdir(parents=True, exist_ok=True)
+                folder = Path(tempfile.mkdtemp(prefix="pull-", dir=self._scratch))
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                alive = stack.enter_context(locked(folder / "alive"))
+            yield folder, alive
+
+    def _sweep(self) -> None:
+        """Removes the folders of pulls that were killed, once their clients have ended too."""
+        if not self._scratch.is_dir():
+            return
         with locked(self._locks / "scratch"):
-            self._scratch.mkdir(parents=True, exist_ok=True)
             for old in self._scratch.iterdir():
                 with lock_if_free(old / "alive") as free:
                     if free:
                         shutil.rmtree(old, ignore_errors=True)
-            folder = Path(tempfile.mkdtemp(prefix="pull-", dir=self._scratch))
-            alive.enter_context(locked(folder / "alive"))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            alive.close()
 
 
 def _words(source: Source) -> str:

@@ -13,13 +13,16 @@ POLL_SECONDS = 0.2
 
 
 @contextmanager
-def locked(path: Path, while_waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(path: Path, while_waiting: Callable[[], None] | None = None) -> Iterator[int]:
     """Holds the lock at ``path``; waits for it as long as it takes.
 
     The lock file stays: removing it would let a third process lock a file that the second no longer sees.
 
     Args:
         while_waiting: called some times a second while another process holds it.
+
+    Yields:
+        The descriptor. A child process that inherits it holds the lock for as long as it lives.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -28,7 +31,7 @@ def locked(path: Path, while_waiting: Callable[[], None] | None = None) -> Itera
             if while_waiting is not None:
                 while_waiting()
             time.sleep(POLL_SECONDS)
-        yield
+        yield handle
     finally:
         os.close(handle)
 

@@ -51,10 +51,13 @@ class Packages:
     Args:
         scratch: an empty folder that the caller removes.
         manifest: what is pulled.
+        alive: descriptor of the lock on ``scratch``; the clients inherit it, so that the folder of a killed pull is
+            in use until its client has ended.
     """
 
-    def __init__(self, scratch: Path, manifest: Manifest) -> None:
+    def __init__(self, scratch: Path, manifest: Manifest, alive: int) -> None:
         self._scratch = scratch
+        self._alive = alive
         self._kept: dict[tuple[Registry, str, str], Path] = {}
         self._wanted: dict[tuple[Registry, str, str], int] = {}
         for file in manifest.files:
@@ -80,7 +83,11 @@ class Packages:
             try:
                 self._append(source, part, growing)
             except Corrupted:
-                self._append(source, part, growing)
+                try:
+                    self._append(source, part, growing)
+                except Corrupted as error:
+                    # No longer a matter of a second chance; what came before this part is right and stays.
+                    raise SourceFailed(str(error)) from error
 
     def _append(self, source: PyPISource | NpmSource, part: Part, growing: Growing) -> None:
         key = _key(source, part)
@@ -114,10 +121,10 @@ class Packages:
         out.mkdir()
         try:
             if key[0] == "pypi":
-                _run(_pip(part, out), {}, folder, part, growing)
+                self._run(_pip(part, out), {}, folder, part, growing)
             else:
                 # A cache of its own, so that the bytes can be seen arriving and leave no second copy behind.
-                _run(_npm(part, out), {"npm_config_cache": str(arriving)}, folder, part, growing)
+                self._run(_npm(part, out), {"npm_config_cache": str(arriving)}, folder, part, growing)
             archives = list(out.iterdir())
             if len(archives) != 1:
                 raise SourceFailed(f"{part.package} {part.version}: the client left {len(archives)} files")
@@ -126,6 +133,43 @@ class Packages:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return archives[0]
+
+    def _run(self, command: list[str], variables: dict[str, str], folder: Path, part: Part, growing: Growing) -> None:
+        """Runs a client, telling of the bytes as they arrive in its temporary folder.
+
+        Raises:
+            SourceFailed: it failed or stalled; with its own words.
+        """
+        arriving, log = folder / "arriving", folder / "log"
+        environment = {**os.environ, **variables, "TMPDIR": str(arriving)}
+        with log.open("wb") as output:
+            try:
+                client = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    cwd=folder,
+                    start_new_session=True,
+                    pass_fds=(self._alive,),
+                )
+            except OSError as error:
+                raise SourceFailed(f"{command[0]} cannot be started ({error.strerror})") from error
+        seen, moved = -1, time.monotonic()
+        try:
+            while (code := _poll(client)) is None:
+                arrived = _bytes_below(arriving)
+                if arrived != seen:
+                    seen, moved = arrived, time.monotonic()
+                elif time.monotonic() - moved > STALL_SECONDS:
+                    raise SourceFailed(f"{part.package} {part.version}: nothing arrived for {STALL_SECONDS:.0f} s")
+                share = min(arrived / part.packed, 1.0)
+                growing.report("downloading", int(part.bytes * share))
+        finally:
+            _end(client)
+        if code:
+            raise SourceFailed(f"{part.package} {part.version}: {_last_words(log, Path(command[0]).name, code)}")
 
 
 def _key(source: PyPISource | NpmSource, part: Part) -> tuple[Registry, str, str]:
@@ -151,43 +195,6 @@ def _npm(part: Part, out: Path) -> list[str]:
         raise SourceFailed("npm is not installed")
     options = ["--ignore-scripts", "--no-progress", "--no-update-notifier", "--no-audit", "--no-fund"]
     return [client, "pack", *options, f"--pack-destination={out}", f"{part.package}@{part.version}"]
-
-
-def _run(command: list[str], variables: dict[str, str], folder: Path, part: Part, growing: Growing) -> None:
-    """Runs a client, telling of the bytes as they arrive in its temporary folder.
-
-    Raises:
-        SourceFailed: it failed or stalled; with its own words.
-    """
-    arriving, log = folder / "arriving", folder / "log"
-    environment = {**os.environ, **variables, "TMPDIR": str(arriving)}
-    with log.open("wb") as output:
-        try:
-            client = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=folder,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise SourceFailed(f"{command[0]} cannot be started ({error.strerror})") from error
-    seen, moved = -1, time.monotonic()
-    try:
-        while (code := _poll(client)) is None:
-            arrived = _bytes_below(arriving)
-            if arrived != seen:
-                seen, moved = arrived, time.monotonic()
-            elif time.monotonic() - moved > STALL_SECONDS:
-                raise SourceFailed(f"{part.package} {part.version}: nothing arrived for {STALL_SECONDS:.0f} s")
-            share = min(arrived / part.packed, 1.0)
-            growing.report("downloading", int(part.bytes * share))
-    finally:
-        _end(client)
-    if code:
-        raise SourceFailed(f"{part.package} {part.version}: {_last_words(log, Path(command[0]).name, code)}")
 
 
 def _poll(client: subprocess.Popen[bytes]) -> int | None:
