@@ -95,8 +95,9 @@ class _Schemas:
                 queries[each.query_type] = None
         # One call for all, so that types of one name are told apart the same way everywhere.
         everything = [*types, *(query for query in queries if query not in types)]
-        found, self.components = msgspec.json.schema_components(everything, ref_template=_TEMPLATE)
-        self._of = dict(zip(everything, found, strict=True))
+        found, components = msgspec.json.schema_components(everything, ref_template=_TEMPLATE)
+        self.components: dict[str, Document] = components
+        self._of: dict[Any, Document] = dict(zip(everything, found, strict=True))
         self._queries = {query: self._resolved(query) for query in queries}
         for query in queries:
             if query not in types:
