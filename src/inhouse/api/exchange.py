@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -38,7 +39,9 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 _GRACE_S = 0.05
 _MOST_DRAINED = 2
-"""How many times the limit of a body is read and thrown away, so that the client reads the 413 and not a reset."""
+"""How many times the limit of a body is read at most, so that a client that sends too much still reads its answer."""
+_TURN = 32
+"""Batches after which a stream lets others run: neither its generator nor a send to a lost client need ever wait."""
 _CLIENT_LEFT = 499
 
 _JSON = (b"content-type", b"application/json")
@@ -87,6 +90,7 @@ class Exchange:
         "_task",
         "_watch",
         "_watch_timer",
+        "_whole",
     )
 
     def __init__(self, dispatcher: Dispatcher, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +108,7 @@ class Exchange:
         self._watch_timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.Task[None] | None = None
         self._beat_timer: asyncio.TimerHandle | None = None
+        self._whole = False
         self._status = _CLIENT_LEFT
         self._started = False
         self._sending = False
@@ -196,14 +201,15 @@ class Exchange:
             return None
         return data if operation.body_kind == "bytes" else decode(data, operation.body_type, style=operation.style)
 
-    async def _read(self) -> bytes:
+    async def _read(self, *, keep: bool = True) -> bytes:
         most = self._dispatcher.max_body_bytes
         declared = int(self._headers.get("content-length") or -1)
         if declared > most and "expect" in self._headers:
             raise _too_large(most, declared)
+        self._whole = True
         chunks: list[bytes] = []
         count, more = 0, True
-        while more:
+        while more and count <= most * _MOST_DRAINED:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
@@ -211,22 +217,30 @@ class Exchange:
             count += len(chunk)
             # A body of declared length is complete before the server says so: one turn less to wait for.
             more = message.get("more_body", False) and count != declared
-            if count <= most:
-                chunks.append(chunk)
-            else:
+            if count > most:
                 chunks.clear()
-                if count > most * _MOST_DRAINED:
-                    break
+            elif keep:
+                chunks.append(chunk)
         if count > most:
             raise _too_large(most, max(count, declared))
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
+    async def _drain(self) -> None:
+        """Read and forget a body that nobody wanted. A client still sending it would see a reset, not its answer."""
+        headers = self._headers
+        if "expect" in headers or not ("transfer-encoding" in headers or headers.get("content-length", "0") != "0"):
+            return
+        with suppress(PayloadTooLarge):
+            await self._read(keep=False)
+
     # Answering
 
     async def _answer(self, status: int, body: bytes, headers: RawHeaders) -> None:
+        self._over = True
+        if not self._whole and self._watch is None:
+            await self._drain()
         if status != 204:
             headers.append((b"content-length", b"%d" % len(body)))
-        self._over = True
         await self._start(status, headers)
         await self._send(b"" if self._scope["method"] == "HEAD" else body, last=True)
 
@@ -271,11 +285,14 @@ class Exchange:
         loop = asyncio.get_running_loop()
         self._sent_at = loop.time()
         self._beat_after(self._dispatcher.keepalive_s)
-        last = stream.end
+        last, count = stream.end, 0
         try:
             try:
                 if self._scope["method"] != "HEAD":
                     async for batch in stream.batches:
+                        count += 1
+                        if not count % _TURN:
+                            await asyncio.sleep(0)
                         if self._beat is not None:
                             await self._beat
                         if not self._started:
@@ -316,6 +333,7 @@ class Exchange:
         try:
             if self._scope["method"] != "HEAD":
                 async for piece in pieces:
+                    await asyncio.sleep(0)
                     if not self._started:
                         await self._start(200, headers)
                     await self._send(piece)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -167,7 +168,8 @@ def bound_text(value: float) -> str:
 def number_text(value: Any, kind: str = "") -> str:
     if isinstance(value, Huge):
         return shown(value.text)
-    return shown(repr(float(value)) if kind == "decimal" else str(value))
+    decimal = kind == "decimal" and abs(value) < sys.float_info.max
+    return shown(repr(float(value)) if decimal else str(value))
 
 
 def shown(text: str) -> str:
