@@ -15,6 +15,7 @@ UV_VERSION := 0.13.9
 
 # Stamps carry the folder's name: in a checkout that was moved, the programs of the old place must not be run.
 HERE := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d ' ' -f 1)
+MADE := $(VENV)/.made-$(HERE)
 SERVE := $(VENV)/.serve-$(HERE)
 TEST := $(VENV)/.test-$(HERE)
 
@@ -42,7 +43,7 @@ bench: $(TEST)
 docs: $(SERVE)
 	$(BIN)/python scripts/settings_docs.py
 
-$(SERVE): requirements/serve.txt pyproject.toml | $(VENV)/pyvenv.cfg
+$(SERVE): requirements/serve.txt pyproject.toml | $(MADE)
 	@echo "Installing what the server needs into $(VENV); this happens once."
 	$(PIP) install --quiet $(LOCKED) -r requirements/serve.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
@@ -53,19 +54,18 @@ $(TEST): requirements/test.txt $(SERVE)
 	@touch $@
 
 # A candidate must run, be new enough and be able to make environments: some names are shims or lack ensurepip.
-$(VENV)/pyvenv.cfg:
+$(MADE):
 	@for python in $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3); do \
 	    if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	        echo "Making $(VENV) with $$("$$python" --version)."; \
-	        exec "$$python" -m venv '$(VENV)'; \
-	    fi; \
+XX	    fi; \
 	done; \
 	echo "Inhouse needs Python 3.11 or newer with its venv module, and found none$(if $(PYTHON), in PYTHON=$(PYTHON))." >&2; \
 	echo "Found: $$(python3 --version 2>/dev/null || echo 'no python3'). Install one, or name it: make serve PYTHON=/path/to/python3.12" >&2; \
 	exit 1
 
 # One lock for Linux and macOS, x86-64 and ARM, and every Python from 3.11 on; it names no registry.
-lock: $(VENV)/pyvenv.cfg
+lock: $(MADE)
 	$(PIP) install --quiet --no-deps uv==$(UV_VERSION)
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/serve.txt pyproject.toml requirements/build.in
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/test.txt --extra test \
