@@ -112,7 +112,7 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     """URL of an empty PostgreSQL database of the test's own."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres_server.format(database="postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
         yield postgres_server.format(database=name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

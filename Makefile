@@ -1,0 +1,78 @@
+# make serve    everything that is missing, then the server         (PORT=8080 HOST=0.0.0.0 DATA_DIR=/srv/inhouse)
+# make test     everything that tests need, then all tests          (ARGS="tests/storage -k sqlite")
+# make check    style, types, floors and the coverage of the official surface
+# make bench    the benchmark against peers
+# make docs     the pages that are written from the code
+# make lock     both lock files anew, after a change of dependencies in pyproject.toml
+# make clean    removes what these commands made here, except data
+
+SHELL := /bin/sh
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?=
+DATA_DIR ?= data
+UV_VERSION := 0.13.9
+
+# Stamps carry the folder's name: in a checkout that was moved, the programs of the old place must not be run.
+HERE := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d ' ' -f 1)
+MADE := $(VENV)/.made-$(HERE)
+SERVE := $(VENV)/.serve-$(HERE)
+TEST := $(VENV)/.test-$(HERE)
+
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+LOCKED = --require-hashes --only-binary :all:
+
+.PHONY: serve test check bench docs lock clean
+
+serve: $(SERVE)
+	@exec $(BIN)/inhouse serve --data-dir '$(DATA_DIR)' $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
+
+test: $(TEST)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(TEST)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/coverage.py
+
+bench: $(TEST)
+	$(BIN)/python -m bench.gateway $(ARGS)
+
+docs: $(SERVE)
+	$(BIN)/python scripts/settings_docs.py
+
+$(SERVE): requirements/serve.txt pyproject.toml | $(MADE)
+	@echo "Installing what the server needs into $(VENV); this happens once."
+	$(PIP) install --quiet $(LOCKED) -r requirements/serve.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(TEST): requirements/test.txt $(SERVE)
+	$(PIP) install --quiet $(LOCKED) -r requirements/test.txt
+	@touch $@
+
+# A candidate must run, be new enough and be able to make environments: some names are shims or lack ensurepip.
+$(MADE):
+	@for python in $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3); do \
+	    if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	        echo "Making $(VENV) with $$("$$python" --version)."; \
+XX	    fi; \
+	done; \
+	echo "Inhouse needs Python 3.11 or newer with its venv module, and found none$(if $(PYTHON), in PYTHON=$(PYTHON))." >&2; \
+	echo "Found: $$(python3 --version 2>/dev/null || echo 'no python3'). Install one, or name it: make serve PYTHON=/path/to/python3.12" >&2; \
+	exit 1
+
+# One lock for Linux and macOS, x86-64 and ARM, and every Python from 3.11 on; it names no registry.
+lock: $(MADE)
+	$(PIP) install --quiet --no-deps uv==$(UV_VERSION)
+	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/serve.txt pyproject.toml requirements/build.in
+	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/test.txt --extra test \
+	    --constraint requirements/serve.txt pyproject.toml requirements/build.in
+COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+    --no-annotate --upgrade --custom-compile-command 'make lock'
+
+clean:
+	rm -rf '$(VENV)' build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find src tests scripts bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
