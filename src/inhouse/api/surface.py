@@ -1,5 +1,7 @@
-"""Every face of the API. Routing, ``/openapi.json`` and the coverage score are made from this list."""
+"""The faces whose operations make up the API."""
 
-from __future__ import annotations
+from inhouse.api.chat.routes import Chat
+from inhouse.api.completions.routes import Completions
+from inhouse.api.models.routes import Models
 
-FACES: tuple[type, ...] = ()
+FACES = (Chat, Completions, Models)
