@@ -77,10 +77,14 @@ def why_not(body: str) -> str | None:
         return messages[0].strip()
     if any(_UNKNOWN_TOKENS in message for message in messages):
         return "special tokens are not supported"
-    # Some limits show only when the automaton is built, so the first step is taken here.
+    # Some limits show only when the automaton is built, so the first steps are taken here.
     matcher = LLMatcher(_BYTES, HEADER + body, log_level=0)
-    if not matcher.is_error():
-        matcher.compute_bitmask()
+    for _ in range(2):
+        mask = b"" if matcher.is_error() else matcher.compute_bitmask()
+        byte = next((i * 8 + bit for i, bits in enumerate(mask[:32]) for bit in range(8) if bits >> bit & 1), None)
+        if matcher.is_error() or byte is None:
+            break
+        matcher.consume_token(byte)
     return matcher.get_error().split("<state>")[0].strip() if matcher.is_error() else None
 
 
