@@ -16,6 +16,7 @@ LARK = {
     "left recursion": 'start: expr\nexpr: expr "+" term | term\nterm: NUM | "(" expr ")"\nNUM: /[0-9]{1,3}/\n',
     "indirect left recursion": 'start: a\na: b "x" | "1"\nb: a "y" | "2"\n',
     "repetition": 'start: "a"? ("b" | "c")* "d"+ "e"~2 "f"~1..3 ["g"]\n',
+    "what looks like repetition": 'start: "~1..3" /~1..3[.]2:/ "a".."c" // ~1..3\n',
     "empty alternative": 'start: "x" ("y" | )\n',
     "case-insensitive": 'start: "select"i " " /[a-z]+/i\n',
     "ranges": 'start: ("a".."f" | "0".."9")~4\n',

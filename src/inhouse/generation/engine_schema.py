@@ -37,6 +37,7 @@ _MAX_INTEGER: Final = 2**53 - 1
 """Integers that every JSON parser reads exactly (RFC 8259, section 6)."""
 _MAX_NUMBER: Final = 10**15
 _FINEST: Final = 1e-9
+_MANY: Final = 250
 _BOUNDS: Final = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
 _OTHER_FORMATS: Final = frozenset({"ipv4", "ipv6", "uuid", "uri"})
@@ -134,11 +135,27 @@ class _Rewrite:
                 low, high = _inclusive(bounds, limit, step)
             if low > high:
                 return
+            if "multipleOf" in schema and low < 0 and set(types) <= {"integer", "number", "null"}:
+                self._enumerate(schema, low, high, types)
+                return
         for key in bounds:
             del schema[key]
         schema["minimum"], schema["maximum"] = (int(low), int(high)) if whole else (float(low), float(high))
-        if not whole and step == Decimal(str(_FINEST)):
+        if not whole and low >= 0 and step == Decimal(str(_FINEST)):
             schema["multipleOf"] = _FINEST
+
+    def _enumerate(self, schema: dict[str, Any], low: Decimal, high: Decimal, types: list[Any]) -> None:
+        """Multiples as an enum, those nearest to zero, since llguidance knows no negative multiples."""
+        factor = Decimal(str(schema["multipleOf"]))
+        first = (max(low, min(high, Decimal(0)) - factor * _MANY) / factor).to_integral_value(ROUND_CEILING)
+        last = (min(high, max(low, Decimal(0)) + factor * _MANY) / factor).to_integral_value(ROUND_FLOOR)
+        multiples = [n * factor for n in range(int(first), int(last) + 1)]
+        if "number" not in types:
+            multiples = [value for value in multiples if value == value.to_integral_value()]
+        values: list[Any] = [int(value) if value == int(value) else float(value) for value in multiples]
+        for key in (*_BOUNDS, "multipleOf"):
+            schema.pop(key, None)
+        schema["enum"] = [*values, None] if "null" in types else values
 
     def _close(self, schema: dict[str, Any]) -> None:
         composed = any(key in schema for key in ("anyOf", "oneOf", "allOf", "$ref", "patternProperties"))
