@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import re
 
@@ -20,7 +21,7 @@ def parse(text: str, cuts: list[int] | None = None, *, parallel: bool = True):
     parser = ToolCallParser(TOOLS, parallel=parallel)
     bounds = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts or [])})
     events = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         events += parser.feed(text[start:end])
     events += parser.finish()
     content, calls, deltas = "", [], {}

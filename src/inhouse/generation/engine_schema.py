@@ -6,6 +6,7 @@ best that can be enforced; what cannot is left out and named.
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import Any, Final
 
 _SPACING: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -31,6 +32,13 @@ FORMATS: Final = {
     "hostname": rf"^{_LABEL}(?:\.{_LABEL}){{0,6}}$",
 }
 """Formats that would otherwise allow the 29th of any February or parts without end (RFC 3339, 1123, 5321)."""
+
+_MAX_INTEGER: Final = 2**53 - 1
+"""Integers that every JSON parser reads exactly (RFC 8259, section 6)."""
+_MAX_NUMBER: Final = 10**15
+_FINEST: Final = 1e-9
+_MANY: Final = 250
+_BOUNDS: Final = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
 _OTHER_FORMATS: Final = frozenset({"ipv4", "ipv6", "uuid", "uri"})
 _CANNOT: Final = frozenset(
@@ -89,6 +97,7 @@ class _Rewrite:
             else:
                 out[key] = self.any(value)
         self._format(out)
+        self._digits(out)
         if not self.strict:
             self._close(out)
             self._array_without_items(out)
@@ -103,6 +112,51 @@ class _Rewrite:
             del schema["format"]
             self.dropped.add("format")
 
+    def _digits(self, schema: dict[str, Any]) -> None:
+        """Ends numbers, as a small model likes to write digits without end, and states bounds inclusively.
+
+        llguidance lets 0 pass under ``exclusiveMinimum: 0, maximum: 0.1``. A number without bounds is left alone: it
+        may be meant to have an exponent, which every bound rules out.
+        """
+        types = schema.get("type")
+        types = types if isinstance(types, list) else [types]
+        bounds = {key: Decimal(str(schema[key])) for key in _BOUNDS if isinstance(schema.get(key), int | float)}
+        if "enum" in schema or "const" in schema or not ("integer" in types or "number" in types):
+            return
+        whole = "number" not in types
+        if not whole and not bounds:
+            return
+        limit = Decimal(_MAX_INTEGER if whole else _MAX_NUMBER)
+        step = Decimal(1) if whole else Decimal(str(schema.get("multipleOf", _FINEST)))
+        with localcontext(prec=60):
+            low, high = _inclusive(bounds, limit, step)
+            if not whole and "multipleOf" not in schema and high - low < step * 1000:
+                step = step.scaleb(-12)
+                low, high = _inclusive(bounds, limit, step)
+            if low > high:
+                return
+            if "multipleOf" in schema and low < 0 and set(types) <= {"integer", "number", "null"}:
+                self._enumerate(schema, low, high, types)
+                return
+        for key in bounds:
+            del schema[key]
+        schema["minimum"], schema["maximum"] = (int(low), int(high)) if whole else (float(low), float(high))
+        if not whole and low >= 0 and step == Decimal(str(_FINEST)):
+            schema["multipleOf"] = _FINEST
+
+    def _enumerate(self, schema: dict[str, Any], low: Decimal, high: Decimal, types: list[Any]) -> None:
+        """Multiples as an enum, those nearest to zero, since llguidance knows no negative multiples."""
+        factor = Decimal(str(schema["multipleOf"]))
+        first = (max(low, min(high, Decimal(0)) - factor * _MANY) / factor).to_integral_value(ROUND_CEILING)
+        last = (min(high, max(low, Decimal(0)) + factor * _MANY) / factor).to_integral_value(ROUND_FLOOR)
+        multiples = [n * factor for n in range(int(first), int(last) + 1)]
+        if "number" not in types:
+            multiples = [value for value in multiples if value == value.to_integral_value()]
+        values: list[Any] = [int(value) if value == int(value) else float(value) for value in multiples]
+        for key in (*_BOUNDS, "multipleOf"):
+            schema.pop(key, None)
+        schema["enum"] = [*values, None] if "null" in types else values
+
     def _close(self, schema: dict[str, Any]) -> None:
         composed = any(key in schema for key in ("anyOf", "oneOf", "allOf", "$ref", "patternProperties"))
         if schema.get("properties") and "additionalProperties" not in schema and not composed:
@@ -111,3 +165,17 @@ class _Rewrite:
     def _array_without_items(self, schema: dict[str, Any]) -> None:
         if isinstance(schema.get("items"), list):
             schema["prefixItems"] = schema.pop("items")
+
+
+def _inclusive(bounds: dict[str, Decimal], limit: Decimal, step: Decimal) -> tuple[Decimal, Decimal]:
+    """The least and the greatest multiple of ``step`` within ``bounds`` and ``limit``."""
+    low, high = -limit, limit
+    for key, bound in bounds.items():
+        steps = bound / step
+        if key.endswith("inimum"):
+            first = steps.to_integral_value(ROUND_CEILING)
+            low = max(low, (first + 1 if key == "exclusiveMinimum" and first == steps else first) * step)
+        else:
+            last = steps.to_integral_value(ROUND_FLOOR)
+            high = min(high, (last - 1 if key == "exclusiveMaximum" and last == steps else last) * step)
+    return low, high

@@ -3,7 +3,8 @@
 The engines constrain output with llguidance, so a Lark definition goes to them as it is and a regular expression as a
 grammar of one terminal. Its dialect: Lark with an Earley parser and a greedy lexer, Rust regular expressions, no
 lookaround, no backreferences, no templates, ``%import`` from ``common`` only. ``%ignore`` works; priorities are
-dropped, since generating needs no tie-breaks.
+dropped, since generating needs no tie-breaks. The package is pinned to the release that xllamacpp is built with, so
+that what passes here passes there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ MAX_DEFINITION: Final = 100_000
 """Characters of a definition; far above any grammar in use, below what would stall a gateway."""
 
 _BYTES: Final = LLTokenizer("byte")
-_PRIORITY: Final = re.compile(r"^([ \t]*[?!]{0,2}[A-Za-z_]\w*)\.-?\d+(?=\s*:)", re.MULTILINE)
+_LARK: Final = re.compile(
+    r""""(?:[^"\\\n]|\\.)*"|/(?!/)(?:[^/\\\n]|\\.)+/|//[^\n]*|\#[^\n]*  # literals and comments, left as they are
+    |(?P<priority>(?<=\w)\.-?\d+(?=[ \t]*:))
+    |~[ \t]*(?P<least>\d+)[ \t]*\.\.[ \t]*(?P<most>\d+)""",
+    re.VERBOSE,
+)
 _UNKNOWN_TOKENS: Final = "no tokenizer"
 
 
@@ -42,11 +48,18 @@ def compile_definition(syntax: Literal["lark", "regex"], definition: str, *, par
             param=param,
             code="string_above_max_length",
         )
-    body = _PRIORITY.sub(r"\1", definition) if syntax == "lark" else f"start: {regex_terminal(definition)}\n"
+    body = _LARK.sub(_dialect, definition) if syntax == "lark" else f"start: {regex_terminal(definition)}\n"
     problem = "%llguidance is not allowed here" if "%llguidance" in body else why_not(body)
     if problem is not None:
         raise InvalidRequest(f"Invalid {syntax} grammar: {problem}", param=param, code="invalid_value")
     return body
+
+
+def _dialect(match: re.Match[str]) -> str:
+    """Lark's ``~1..3`` in the engines' spelling, and nothing for a priority."""
+    if match["priority"]:
+        return ""
+    return f"{{{match['least']},{match['most']}}}" if match["least"] else match[0]
 
 
 def regex_terminal(pattern: str) -> str:
@@ -77,10 +90,14 @@ def why_not(body: str) -> str | None:
         return messages[0].strip()
     if any(_UNKNOWN_TOKENS in message for message in messages):
         return "special tokens are not supported"
-    # Some limits show only when the automaton is built, so the first step is taken here.
+    # Some limits show only when the automaton is built, so the first steps are taken here.
     matcher = LLMatcher(_BYTES, HEADER + body, log_level=0)
-    if not matcher.is_error():
-        matcher.compute_bitmask()
+    for _ in range(2):
+        mask = b"" if matcher.is_error() else matcher.compute_bitmask()
+        byte = next((i * 8 + bit for i, bits in enumerate(mask[:32]) for bit in range(8) if bits >> bit & 1), None)
+        if matcher.is_error() or byte is None:
+            break
+        matcher.consume_token(byte)
     return matcher.get_error().split("<state>")[0].strip() if matcher.is_error() else None
 
 
