@@ -58,7 +58,8 @@ $(MADE):
 	@for python in $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3); do \
 	    if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	        echo "Making $(VENV) with $$("$$python" --version)."; \
-XX	    fi; \
+	        "$$python" -m venv '$(VENV)' && touch '$@'; exit; \
+	    fi; \
 	done; \
 	echo "Inhouse needs Python 3.11 or newer with its venv module, and found none$(if $(PYTHON), in PYTHON=$(PYTHON))." >&2; \
 	echo "Found: $$(python3 --version 2>/dev/null || echo 'no python3'). Install one, or name it: make serve PYTHON=/path/to/python3.12" >&2; \
