@@ -71,8 +71,8 @@ class Load(msgspec.Struct, kw_only=True):
 
 
 class Client(asyncio.Protocol):
-    """One connection. An answer ends with its content-length or its last chunk; both are recognised cheaply, which holds
-    for JSON and events of JSON: neither can contain the bytes that end a chunked body."""
+    """One connection. An answer ends with its content-length or its last chunk; both are recognised cheaply, which
+    holds for JSON and events of JSON: neither can contain the bytes that end a chunked body."""
 
     def __init__(self, run: Run) -> None:
         self.run = run

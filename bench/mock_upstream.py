@@ -2,8 +2,8 @@
 
     python -m bench.mock_upstream            prints the port it listens on, then serves until stdin closes
 
-``POST …/chat/completions`` answers a fixed completion, or with ``"stream": true`` a stream of ``CHUNKS`` chunks, each in
-a send of its own as a real engine does it (one token, one packet); ``--burst`` sends them all at once instead. With
+``POST …/chat/completions`` answers a fixed completion, or with ``"stream": true`` a stream of ``CHUNKS`` chunks, each
+in a send of its own as a real engine does it (one token, one packet); ``--burst`` sends them all at once instead. With
 ``include_usage`` the chunk with the usage follows. ``GET …/models`` lists one model. HTTP/1.1 with keep-alive; requests
 need a content-length, as all clients of this contract send it.
 """

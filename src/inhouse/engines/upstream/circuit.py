@@ -21,8 +21,8 @@ LONGEST_RETRY_AFTER = 3600.0
 class Circuit:
     """A target in use.
 
-    Closed: it is asked. Open: put aside after a failure, for 1 s, doubled with each further one in a row up to 60 s, or for
-    as long as its ``retry-after`` says. Half open: that time is over, and one request tries it.
+    Closed: it is asked. Open: put aside after a failure, for 1 s, doubled with each further one in a row up to 60 s, or
+    for as long as its ``retry-after`` says. Half open: that time is over, and one request tries it.
     """
 
     def __init__(self, target: Target, spec: UpstreamSpec) -> None:

@@ -37,7 +37,6 @@ class Upstream:
         self.spec = spec
         self._made: list[Circuit] | None = None
         self._discovery = Discovery(self._ask)
-        self._closed = False
 
     async def post(self, path: str, body: Body, headers: Mapping[str, str] | None = None) -> UpstreamAnswer:
         """A whole answer. Cancelling closes the connection at once.
@@ -143,16 +142,13 @@ class Upstream:
 
     async def close(self) -> None:
         """Close all connections; requests under way fail."""
-        self._closed = True
-        for circuit in self._made or ():
+        for circuit in self._circuits:
             circuit.close()
 
     @property
     def _circuits(self) -> list[Circuit]:
         if self._made is None:
             self._made = [Circuit(target, self.spec) for target in self.spec.targets]
-        if self._closed:
-            raise EngineFailed("the upstream client is closed")
         return self._made
 
     async def _encoded(self, circuit: Circuit, body: dict[str, Any]) -> bytes:

@@ -270,6 +270,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._connecting = 0
+        self._closed = False
         self._sweeper: asyncio.TimerHandle | None = None
 
     @property
@@ -284,6 +285,8 @@ class Pool:
 
     async def connect(self) -> Connection:
         """Raises ``ConnectionFailed`` and ``EngineBusy``."""
+        if self._closed:
+            raise EngineFailed(f"the client of {self.url} is closed")
         if self.size >= self._limit:
             raise EngineBusy(f"{self.url} has {self.size} connections already")
         self._connecting += 1
@@ -319,7 +322,8 @@ class Pool:
             self._idle.remove(connection)
 
     def close(self) -> None:
-        """Close every connection, those in use too."""
+        """Close every connection, those in use too, for good."""
+        self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
