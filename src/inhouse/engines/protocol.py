@@ -51,7 +51,11 @@ class Piece(msgspec.Struct, tag="piece"):
 
     text: str
     tokens: list[int] = []
+    """Ids that the engine tells; it may leave out those whose bytes only begin a character, so see ``count``."""
     logprobs: list[TokenLogprob] = []
+    """Aligned with ``tokens``."""
+    count: int = 0
+    """Tokens generated for this piece. Text that ends up empty (an end token, say) counts too."""
 
 
 class Finished(msgspec.Struct, tag="finished"):
@@ -99,5 +103,6 @@ class TextEngine(Protocol):
         """Events in the batches they arrived in. Closing the generator stops the engine's work at once.
 
         Raises:
+            ValueError: the request can never fit the window, or holds tokens that the vocabulary lacks.
             EngineBusy, BadConstraint, EngineFailed
         """
