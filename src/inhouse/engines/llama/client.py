@@ -46,6 +46,12 @@ class Timings(msgspec.Struct):
     predicted_ms: float = 0.0
 
 
+class Progress(msgspec.Struct):
+    """How far the prompt is computed; ``cache`` tokens of it were reused."""
+
+    cache: int = 0
+
+
 class Fault(msgspec.Struct):
     message: str = ""
     type: str = ""
@@ -63,6 +69,7 @@ class Chunk(msgspec.Struct):
     stop_type: str = "none"
     stopping_word: str = ""
     timings: Timings = msgspec.field(default_factory=Timings)
+    prompt_progress: Progress | None = None
     error: Fault | None = None
 
 
@@ -96,6 +103,8 @@ def completion_body(request: Completion, defaults: DecodingDefaults) -> dict[str
         "n_predict": request.max_tokens,
         "cache_prompt": True,
         "return_tokens": True,
+        # A word after each batch of the prompt: llama.cpp notices a closed connection only when it writes.
+        "return_progress": True,
         "temperature": choose(request.temperature, defaults.temperature),
         "top_p": choose(request.top_p, defaults.top_p),
         "top_k": choose(request.top_k, defaults.top_k),

@@ -151,7 +151,7 @@ class LlamaEngine:
         return None
 
     async def prompt_logprobs(self, tokens: Sequence[int], top: int = 0) -> list[TokenLogprob | None]:
-        """Exact log probability of each of ``tokens`` given those before it, with ``top`` alternatives; None for the first.
+        """Exact log probability of each of ``tokens`` given those before it, with ``top`` alternatives; None first.
 
         Costs one decoding step a token, so it is bounded by ``scoring.LONGEST`` tokens.
 

@@ -33,6 +33,7 @@ class Run:
         self._told: list[Piece] = []
         self._held: list[Chunk] = []
         self._held_from = 0
+        self._cached = 0
 
     @property
     def base(self) -> int:
@@ -55,6 +56,10 @@ class Run:
         """What ``chunks`` tell. Tokens without text yet, as in the beginning of a stop sequence, wait for it."""
         out: list[Piece | Finished] = []
         for chunk in chunks:
+            if chunk.prompt_progress:
+                if not self.parts:
+                    self._cached = chunk.prompt_progress.cache
+                continue
             if chunk.stop:
                 self.predicted = chunk.tokens_predicted
                 out.append(self._end(chunk))
@@ -102,7 +107,8 @@ class Run:
     def _end(self, last: Chunk) -> Finished:
         reason = "stop" if last.stop_type in ("eos", "word") else "length"
         finished = self._finish(reason, self._told_before + last.tokens_predicted)
-        finished.cached_tokens = last.timings.cache_n if not self.parts else 0
+        if not self.parts:
+            finished.cached_tokens = last.timings.cache_n
         finished.prefill_ms, finished.decode_ms = last.timings.prompt_ms, last.timings.predicted_ms
         finished.stop_sequence = last.stopping_word or None
         self.finished = finished
@@ -112,6 +118,6 @@ class Run:
         return Finished(
             reason="stop" if reason == "stop" else "length",
             prompt_tokens=len(self.request.prompt),
-            cached_tokens=0,
+            cached_tokens=self._cached,
             completion_tokens=completion_tokens,
         )
