@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from inhouse.engines.llama.admission import Admission, Lease
+from inhouse.engines.protocol import EngineBusy
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def ask(admission: Admission, tokens: int, priority: int = 0, *, resumable: bool = True) -> asyncio.Task[Lease]:
+    return asyncio.create_task(admission.acquire(admission.rank(priority), tokens, resumable=resumable))
+
+
+async def test_slots_and_tokens_bound_what_runs() -> None:
+    admission = Admission(slots=2, kv_tokens=100, max_queue=10)
+    first, second, third = ask(admission, 40), ask(admission, 40), ask(admission, 10)
+    await settle()
+    assert first.done()
+    assert second.done()
+    assert not third.done(), "no slot"
+    assert (admission.running, admission.queued, admission.reserved) == (2, 1, 80)
+    admission.release(first.result())
+    await settle()
+    assert third.done()
+    assert admission.reserved == 50
+
+
+async def test_a_small_request_does_not_overtake_a_large_one() -> None:
+    admission = Admission(slots=4, kv_tokens=100, max_queue=10)
+    running, large, small = ask(admission, 60), ask(admission, 80), ask(admission, 10)
+    await settle()
+    assert not large.done()
+    assert not small.done()
+    admission.release(running.result())
+    await settle()
+    assert large.done()
+    assert small.done()
+
+
+async def test_priority_then_arrival() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=10)
+    running = await ask(admission, 10)
+    order: list[str] = []
+
+    async def wait(name: str, priority: int) -> None:
+        lease = await admission.acquire(admission.rank(priority), 10, resumable=True)
+        order.append(name)
+        admission.release(lease)
+
+    tasks = [asyncio.create_task(wait(*one)) for one in [("a", 0), ("b", 0), ("urgent", 5), ("batch", -5), ("c", 0)]]
+    await settle()
+    admission.release(running)
+    await asyncio.gather(*tasks)
+    assert order == ["urgent", "a", "b", "c", "batch"]
+
+
+async def test_an_urgent_small_request_passes_a_large_one_that_waits() -> None:
+    admission = Admission(slots=4, kv_tokens=100, max_queue=10)
+    ask(admission, 60)
+    large, urgent = ask(admission, 80), ask(admission, 10, priority=1)
+    await settle()
+    assert urgent.done()
+    assert not large.done()
+
+
+async def test_a_full_queue_is_told() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=1)
+    ask(admission, 10)
+    ask(admission, 10)
+    await settle()
+    with pytest.raises(EngineBusy):
+        await admission.acquire(admission.rank(0), 10, resumable=True)
+    again = asyncio.create_task(admission.acquire((0, 0), 10, resumable=True, again=True))
+    await settle()
+    assert not again.done(), "who ran before may wait whatever the queue's length"
+    again.cancel()
+
+
+async def test_more_than_the_whole_cache_is_refused() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=1)
+    with pytest.raises(ValueError, match="101 tokens"):
+        await admission.acquire(admission.rank(0), 101, resumable=True)
+
+
+async def test_who_leaves_the_queue_unblocks_those_behind() -> None:
+    admission = Admission(slots=4, kv_tokens=100, max_queue=10)
+    ask(admission, 60)
+    large, small = ask(admission, 80), ask(admission, 10)
+    await settle()
+    large.cancel()
+    await settle()
+    assert small.done()
+    assert admission.reserved == 70
+
+
+async def test_leaving_at_the_moment_of_admission_loses_nothing() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=10)
+    running, waiting = ask(admission, 10), ask(admission, 10)
+    await settle()
+    admission.release(running.result())
+    waiting.cancel()  # Admitted, but the task has not run since.
+    await settle()
+    assert waiting.cancelled()
+    assert (admission.running, admission.reserved) == (0, 0)
+
+
+async def test_growth_takes_from_the_youngest_resumable() -> None:
+    admission = Admission(slots=4, kv_tokens=100, max_queue=10)
+    old, firm, young = await ask(admission, 30), await ask(admission, 30, resumable=False), await ask(admission, 30)
+    told: list[Lease] = []
+    young.on_preempt = lambda: told.append(young)
+    assert admission.grow(old, 10), "free tokens first"
+    assert told == []
+    assert admission.grow(old, 10)
+    assert told == [young]
+    admission.release(young)
+    assert admission.reserved == 80
+    assert not admission.grow(old, 50), "nobody else may be disturbed"
+    assert not firm.preempted
+
+
+async def test_the_younger_cannot_take_from_the_older_unless_it_cannot_be_continued() -> None:
+    admission = Admission(slots=4, kv_tokens=100, max_queue=10)
+    old, young = await ask(admission, 50), await ask(admission, 50)
+    assert not admission.grow(young, 10)
+    assert not old.preempted
+    admission.release(young)
+    firm = await ask(admission, 50, resumable=False)
+    assert admission.grow(firm, 10)
+    assert old.preempted

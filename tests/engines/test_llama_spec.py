@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from inhouse.engines import machine
+from inhouse.engines.llama.gguf import read_header
+from inhouse.engines.llama.spec import DecodingDefaults, LlamaSpec, Lora, Rope, plan
+
+
+def test_header(smollm2: Path) -> None:
+    header = read_header(smollm2)
+    assert header.architecture == "llama"
+    assert header.trained_window == 8192
+    assert (header.layers, header.kv_heads, header.key_length, header.value_length) == (30, 3, 64, 64)
+    assert header.kv_bytes_per_token() == 30 * 3 * 128 * 2
+    assert header.template is not None
+    assert "<|im_start|>" in header.template
+    assert 1 in header.control_tokens
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a GGUF"),
+        (b"PK\x03\x04", "not a GGUF"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 5), "damaged"),
+        (b"GGUF" + struct.pack("<IQQ", 9, 0, 0), "damaged"),
+        (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 60), "damaged"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 0), "not a language model"),
+        (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1) + b"k" + struct.pack("<I", 77), "damaged"),
+        (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1) + b"k" + struct.pack("<IIQ", 9, 8, 1 << 40), "damaged"),
+    ],
+)
+def test_hostile_files(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "x.gguf"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_header(path)
+
+
+def test_a_cut_file(smollm2: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.gguf"
+    with smollm2.open("rb") as file:
+        path.write_bytes(file.read(100_000))
+    with pytest.raises(ValueError, match="damaged"):
+        read_header(path)
+
+
+def test_survives_json(smollm2: Path) -> None:
+    spec = LlamaSpec(
+        path=str(smollm2), rope=Rope(factor=4.0), lora=[Lora(path="a.gguf")], defaults=DecodingDefaults(temperature=0.3)
+    )
+    assert msgspec.json.decode(msgspec.json.encode(spec), type=LlamaSpec) == spec
+
+
+def test_the_machine_decides_and_settings_win(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: 6)
+    monkeypatch.setattr(machine, "available_memory", lambda: 32 << 30)
+    large = LlamaSpec.for_machine(smollm2)
+    assert (large.threads, large.slots, large.kv_tokens) == (6, 8, 8192)
+    assert LlamaSpec.for_machine(smollm2, slots=2, threads=1).slots == 2
+    monkeypatch.setattr(machine, "available_memory", lambda: 700 << 20)
+    small = LlamaSpec.for_machine(smollm2)
+    assert small.slots == 4
+    assert small.kv_tokens is not None
+    assert 2048 <= small.kv_tokens < 8192
+
+
+def test_plan(smollm2: Path) -> None:
+    settled = plan(LlamaSpec(path=str(smollm2)))
+    assert (settled.window, settled.kv_tokens, settled.rope) == (8192, 8192, None)
+    assert plan(LlamaSpec(path=str(smollm2), kv_tokens=4096)).window == 4096
+    assert plan(LlamaSpec(path=str(smollm2), kv_tokens=32768)).window == 8192
+
+
+def test_beyond_the_trained_window_yarn_is_chosen(smollm2: Path) -> None:
+    settled = plan(LlamaSpec(path=str(smollm2), window=32768))
+    assert settled.rope == Rope(scaling="yarn", factor=4.0, trained_window=8192)
+    assert settled.window == 32768
+
+
+def test_senseless_numbers(smollm2: Path) -> None:
+    with pytest.raises(ValueError, match="slots"):
+        plan(LlamaSpec(path=str(smollm2), slots=0))
+
+
+def test_this_machine() -> None:
+    assert machine.usable_cores() >= 1
+    assert machine.available_memory() > 0
+
+
+def test_cgroup_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "_cgroup_folders", lambda: [tmp_path / "a", tmp_path])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    (tmp_path / "memory.max").write_text("1073741824\n")
+    (tmp_path / "memory.current").write_text("73741824\n")
+    assert machine.usable_cores() == 1
+    assert machine.available_memory() == 1_000_000_000
