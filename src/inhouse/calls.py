@@ -15,7 +15,9 @@ from types import TracebackType
 
 from inhouse.access import Caller
 from inhouse.catalog import Catalog, Resolved
+from inhouse.engines.deployments import Embedded
 from inhouse.engines.pool import Engine, EnginePool
+from inhouse.engines.protocol import DecodingDefaults
 from inhouse.kit.errors import APIError
 from inhouse.metering.ledger import Ledger, Opening, Settlement
 from inhouse.metering.metrics import Metrics
@@ -99,6 +101,11 @@ class Call:
     @property
     def id(self) -> str:
         return self._opening.id
+
+    @property
+    def decoding(self) -> DecodingDefaults:
+        """Sampling where the request says nothing."""
+        return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
 
     async def __aenter__(self) -> Call:
         self._opened = self._ledger.open(self._opening)

@@ -111,7 +111,7 @@ class EnginePool:
             spec = LlamaSpec.for_machine(path, **{name: value for name, value in chosen.items() if value is not None})
             return LlamaEngine(
                 spec,
-                name=path.stem,
+                name=deployment.weights.rsplit("/", 1)[-1],
                 max_queue=shared.max_queue,
                 settings=ChildSettings(idle=shared.idle_unload_s),
                 log_folder=self._log_folder,

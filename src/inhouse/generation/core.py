@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from inhouse.calls import Call
-from inhouse.engines.deployments import Embedded
+from inhouse.engines.upstream import Upstream
 from inhouse.generation import local, remote
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import Event
@@ -23,13 +23,12 @@ async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[lis
     Raises:
         APIError: what the client is to be told.
     """
-    deployment = call.deployment
     with engine_errors(call.id, constraint_param="response_format"):
-        if isinstance(deployment, Embedded):
-            _refuse_what_it_cannot_read(request)
-            events = local.generate(call, call.engine, deployment, request)
+        if isinstance(call.engine, Upstream):
+            events = remote.generate(call, call.engine, request)
         else:
-            events = remote.generate(call, call.engine, deployment, request)
+            _refuse_what_it_cannot_read(request)
+            events = local.generate(call, call.engine, request)
         async with aclosing(events):
             async for batch in events:
                 await call.answering()

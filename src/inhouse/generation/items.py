@@ -15,7 +15,7 @@ class Image(msgspec.Struct, tag="image", frozen=True):
     """An image by ``https:`` or ``data:`` URL."""
 
     url: str
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: Literal["auto", "low", "high", "original"] = "auto"
 
 
 class File(msgspec.Struct, tag="file", frozen=True):

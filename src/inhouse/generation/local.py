@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Literal
 
 import msgspec
 
 from inhouse.calls import Call
-from inhouse.engines.deployments import Embedded
 from inhouse.engines.protocol import EngineFailed, Finished, Piece, TextEngine, TokenLogprob
 from inhouse.generation.constraint import Constraint, arguments, constraint_for
 from inhouse.generation.events import (
@@ -45,19 +45,14 @@ from inhouse.metering.usage import reported_cache
 Batch = list[Event]
 
 
-async def generate(
-    call: Call, engine: TextEngine, deployment: Embedded, request: GenerationRequest
-) -> AsyncGenerator[Batch, None]:
+async def generate(call: Call, engine: TextEngine, request: GenerationRequest) -> AsyncGenerator[Batch, None]:
     """Events of all choices, then the usage."""
     # Compiling a client's grammar can take a while; the loop goes on meanwhile.
     constraint = await asyncio.to_thread(constraint_for, request) if request.format or request.usable_tools else None
     prompt = await prompt_tokens(engine, request)
     call.usage.input_tokens = len(prompt)
     budget = completion_budget(call, request, len(prompt), engine.window)
-    choices = [
-        _Choice(call, engine, deployment, request, prompt, constraint, budget, index)
-        for index in range(request.choices)
-    ]
+    choices = [_Choice(call, engine, request, prompt, constraint, budget, index) for index in range(request.choices)]
     async with aclosing(merged([choice.events() for choice in choices])) as batches:
         async for batch in batches:
             yield batch
@@ -71,7 +66,6 @@ class _Choice:
         self,
         call: Call,
         engine: TextEngine,
-        deployment: Embedded,
         request: GenerationRequest,
         prompt: list[int],
         constraint: Constraint | None,
@@ -80,7 +74,6 @@ class _Choice:
     ) -> None:
         self._call = call
         self._engine = engine
-        self._deployment = deployment
         self._request = request
         self._prompt = prompt
         self._constraint = constraint
@@ -111,10 +104,10 @@ class _Choice:
         """An answer that may hold calls."""
         gate = _Gate(self._request, self._index)
         written = ""
-        async with aclosing(self._complete(self._prompt, self._constraint)) as pieces:
-            async for batch in pieces:
+        async with aclosing(self._complete(self._prompt, self._constraint)) as read:
+            async for pieces in read:
                 out: Batch = []
-                for piece in batch:
+                for piece in pieces:
                     written += piece.text
                     out += gate.feed(piece.text, piece.logprobs)
                 if out:
@@ -139,8 +132,7 @@ class _Choice:
 
     async def _held_call(self, tool: Tool, index: int, opening: str) -> AsyncGenerator[Batch, None]:
         """The arguments of a call that the model began by itself, written under the tool's schema or grammar."""
-        kind = "custom" if isinstance(tool, CustomTool) else "function"
-        yield [ToolCallStarted(index, new_call_id(), tool.name, kind, self._index)]
+        yield [ToolCallStarted(index, new_call_id(), tool.name, _kind(tool), self._index)]
         constraint = await asyncio.to_thread(arguments, tool)
         prompt = self._prompt + await self._engine.tokenize(opening, special=True)
         written = ""
@@ -161,7 +153,6 @@ class _Choice:
         spent = 0
         asked = completion(
             self._call,
-            self._deployment,
             self._request.sampling,
             prompt,
             max_tokens=self._budget,
@@ -208,7 +199,7 @@ class _Gate:
         tools = request.usable_tools
         self._choice = choice
         self._parser = ToolCallParser(
-            {tool.name: "custom" if isinstance(tool, CustomTool) else "function" for tool in tools},
+            {tool.name: _kind(tool) for tool in tools},
             parallel=request.parallel_tool_calls,
             choice=choice,
         )
@@ -269,6 +260,10 @@ class _Gate:
                     out.append(event)
                     self.calls += 1
         return out
+
+
+def _kind(tool: Tool) -> Literal["function", "custom"]:
+    return "custom" if isinstance(tool, CustomTool) else "function"
 
 
 def _is_bound(tool: Tool) -> bool:

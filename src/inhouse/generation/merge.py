@@ -19,7 +19,7 @@ async def merged(streams: Sequence[AsyncGenerator[list[T], None]]) -> AsyncGener
         return
 
     # A bounded queue, so that a slow reader slows the engines instead of filling memory. None: a stream has ended.
-    batches: asyncio.Queue[list[T] | BaseException | None] = asyncio.Queue(maxsize=len(streams))
+    batches: asyncio.Queue[list[T] | Exception | None] = asyncio.Queue(maxsize=len(streams))
 
     async def pump(stream: AsyncGenerator[list[T], None]) -> None:
         try:
@@ -35,13 +35,13 @@ async def merged(streams: Sequence[AsyncGenerator[list[T], None]]) -> AsyncGener
     try:
         running = len(pumps)
         while running:
-            batch = await batches.get()
-            if batch is None:
+            got = await batches.get()
+            if got is None:
                 running -= 1
-            elif isinstance(batch, BaseException):
-                raise batch
+            elif isinstance(got, Exception):
+                raise got
             else:
-                yield batch
+                yield got
     finally:
         for task in pumps:
             task.cancel()

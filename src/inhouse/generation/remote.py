@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from inhouse.calls import Call
-from inhouse.engines.deployments import Remote
 from inhouse.engines.protocol import EngineFailed, TokenLogprob
 from inhouse.engines.upstream import Upstream, UpstreamError
 from inhouse.generation.events import (
@@ -133,9 +132,7 @@ class _ErrorBody(msgspec.Struct):
 _answers = msgspec.json.Decoder(_Answer)
 
 
-async def generate(
-    call: Call, upstream: Upstream, deployment: Remote, request: GenerationRequest
-) -> AsyncGenerator[list[Event], None]:
+async def generate(call: Call, upstream: Upstream, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
     """Events of all choices, then the usage."""
     reader = _Reader(call)
     body = chat_body(call, request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from inhouse.calls import Call
-from inhouse.engines.deployments import Embedded
 from inhouse.engines.protocol import Completion
 from inhouse.generation.constraint import Constraint
 from inhouse.generation.items import Sampling
@@ -11,7 +10,6 @@ from inhouse.generation.items import Sampling
 
 def completion(
     call: Call,
-    deployment: Embedded,
     sampling: Sampling,
     prompt: list[int],
     *,
@@ -26,7 +24,7 @@ def completion(
         draw: number of this draw from the same prompt; with a seed each draw still differs.
         constraint: what the text must fit.
     """
-    decoding = deployment.decoding
+    decoding = call.decoding
     return Completion(
         prompt=prompt,
         max_tokens=max_tokens,

@@ -9,22 +9,23 @@ from typing import Any
 import msgspec
 
 from inhouse.calls import Call
-from inhouse.engines.deployments import Embedded
 from inhouse.engines.protocol import EngineFailed, Finished, Piece, TextEngine, TokenLogprob
 from inhouse.engines.upstream import Upstream, UpstreamError
 from inhouse.generation.errors import engine_errors
-from inhouse.generation.events import ChoiceFinished, EchoedPrompt, TextDelta, TextEvent, Usage
+from inhouse.generation.events import ChoiceFinished, EchoedPrompt, TextDelta, TextEvent
 from inhouse.generation.items import Sampling
 from inhouse.generation.merge import merged
 from inhouse.generation.remote import client_error
 from inhouse.generation.sampling import completion
 from inhouse.kit.errors import InvalidRequest
-from inhouse.metering.usage import reported_cache
+from inhouse.metering.usage import Usage, reported_cache
 
 Prompt = str | tuple[int, ...]
 
 COMPLETIONS = "/completions"
 DEFAULT_MAX_TOKENS = 16
+
+ChoiceEvent = TextDelta | EchoedPrompt | ChoiceFinished
 
 
 class TextRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,21 +49,18 @@ async def generate_text(call: Call, request: TextRequest) -> AsyncGenerator[list
     Raises:
         APIError: what the client is to be told.
     """
-    deployment = call.deployment
     with engine_errors(call.id):
-        if isinstance(deployment, Embedded):
-            events = _local(call, call.engine, deployment, request)
-        else:
+        if isinstance(call.engine, Upstream):
             events = _remote(call, call.engine, request)
+        else:
+            events = _local(call, call.engine, request)
         async with aclosing(events) as batches:
             async for batch in batches:
                 await call.answering()
                 yield batch
 
 
-async def _local(
-    call: Call, engine: TextEngine, deployment: Embedded, request: TextRequest
-) -> AsyncGenerator[list[TextEvent], None]:
+async def _local(call: Call, engine: TextEngine, request: TextRequest) -> AsyncGenerator[list[TextEvent], None]:
     prompts = [await _prompt(engine, request, prompt) for prompt in request.prompts]
     for prompt in prompts:
         prompt.check(call, engine.window, request.sampling.max_tokens or 0)
@@ -71,12 +69,9 @@ async def _local(
     for number, prompt in enumerate(prompts):
         first = number * request.choices
         if request.best_of > request.choices:
-            streams.append(_best(call, engine, deployment, request, prompt, first))
+            streams.append(_best(call, engine, request, prompt, first))
         else:
-            streams += [
-                _one(call, engine, deployment, request, prompt, first + index, index)
-                for index in range(request.choices)
-            ]
+            streams += [_one(call, engine, request, prompt, first + index, index) for index in range(request.choices)]
     async with aclosing(merged(streams)) as batches:
         async for batch in batches:
             yield batch
@@ -139,7 +134,6 @@ async def _scored(engine: TextEngine, tokens: list[int], top: int) -> list[Token
 async def _one(
     call: Call,
     engine: TextEngine,
-    deployment: Embedded,
     request: TextRequest,
     prompt: _Prompt,
     choice: int,
@@ -159,7 +153,7 @@ async def _one(
     if score and sampling.logprobs is None:
         sampling = msgspec.structs.replace(sampling, logprobs=0)
     max_tokens = DEFAULT_MAX_TOKENS if sampling.max_tokens is None else sampling.max_tokens
-    asked = completion(call, deployment, sampling, prompt.tokens, max_tokens=max_tokens, draw=draw)
+    asked = completion(call, sampling, prompt.tokens, max_tokens=max_tokens, draw=draw)
     async with aclosing(engine.complete(asked)) as batches:
         async for batch in batches:
             out: list[TextEvent] = []
@@ -176,11 +170,11 @@ async def _one(
 
 
 async def _best(
-    call: Call, engine: TextEngine, deployment: Embedded, request: TextRequest, prompt: _Prompt, first: int
+    call: Call, engine: TextEngine, request: TextRequest, prompt: _Prompt, first: int
 ) -> AsyncGenerator[list[TextEvent], None]:
     """Draw ``best_of`` continuations and give those whose tokens were likeliest on average."""
-    draws = [_one(call, engine, deployment, request, prompt, draw, draw, score=True) for draw in range(request.best_of)]
-    events: list[list[TextEvent]] = [[] for _ in draws]
+    draws = [_one(call, engine, request, prompt, draw, draw, score=True) for draw in range(request.best_of)]
+    events: list[list[ChoiceEvent]] = [[] for _ in draws]
     async with aclosing(merged(draws)) as batches:
         async for batch in batches:
             for event in batch:
@@ -192,10 +186,10 @@ async def _best(
             event.choice = first + offset
             if isinstance(event, TextDelta) and request.sampling.logprobs is None:
                 event.logprobs = []
-        yield chosen
+        yield [*chosen]
 
 
-def _mean_logprob(events: list[TextEvent]) -> float:
+def _mean_logprob(events: list[ChoiceEvent]) -> float:
     logprobs = [entry.logprob for event in events if isinstance(event, TextDelta) for entry in event.logprobs]
     return sum(logprobs) / len(logprobs) if logprobs else 0.0
 
@@ -311,4 +305,5 @@ def _told_logprobs(told: _Logprobs | None) -> list[TokenLogprob]:
             top=[TokenLogprob(other, value, list(other.encode())) for other, value in (top or {}).items()],
         )
         for token, logprob, top in zip(told.tokens, told.token_logprobs, tops, strict=False)
+        if logprob is not None
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -120,7 +121,7 @@ class Ledger:
                 opened, self._opened = self._opened, {}
                 settled, self._settled = self._settled, []
                 try:
-                    await self._database.write(lambda connection, o=opened, s=settled: _store(connection, o, s))
+                    await self._database.write(partial(_store, opened=opened, settled=settled))
                 except Exception as error:
                     flushed.set_exception(error)
                     flushed.exception()  # an opening that nobody awaits any more is not a warning

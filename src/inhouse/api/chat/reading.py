@@ -168,7 +168,7 @@ def _part(part: Any) -> Part:
         case wire.TextPart(text=text):
             return Text(text)
         case wire.ImagePart(image_url=image):
-            return Image(image.url, "auto" if image.detail in (None, "original") else image.detail)
+            return Image(image.url, image.detail or "auto")
         case wire.AudioPart(input_audio=audio):
             return Audio(audio.data, audio.format)
         case wire.FilePart(file=file):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
@@ -165,11 +166,15 @@ def _completion(stored: Stored) -> wire.StoredChatCompletion:
     return completion
 
 
+def _role(message: wire.Message) -> Any:
+    return message.__struct_config__.tag
+
+
 def _message(id: str, message: wire.Message) -> wire.StoredMessage:
     content = message.content
     told = wire.StoredMessage(
         id=id,
-        role=str(message.__struct_config__.tag),
+        role=_role(message),
         content=content if isinstance(content, str) else None,
         name=getattr(message, "name", None),
     )

@@ -190,9 +190,7 @@ class _Writer:
             system_fingerprint=self._fingerprint,
         )
 
-    def _logprobs(
-        self, choice: int, entries: list[TokenLogprob], first: str | None
-    ) -> wire.CompletionLogprobs | None:
+    def _logprobs(self, choice: int, entries: list[TokenLogprob], first: str | None) -> wire.CompletionLogprobs | None:
         if self._top is None:
             return None
         told = wire.CompletionLogprobs(

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from inhouse.engines.llama.spec import DecodingDefaults
-from inhouse.engines.protocol import BadConstraint, Completion, EngineFailed, TokenLogprob
+from inhouse.engines.protocol import BadConstraint, Completion, DecodingDefaults, EngineFailed, TokenLogprob
 from inhouse.engines.supervisor import Endpoint, Supervisor
 
 T = TypeVar("T")

@@ -9,6 +9,7 @@ import msgspec
 
 from inhouse.engines import machine
 from inhouse.engines.llama.gguf import Header, read_header
+from inhouse.engines.protocol import DecodingDefaults
 
 CacheType = Literal["f16", "q8_0", "q4_0"]
 
@@ -17,20 +18,6 @@ BYTES_PER_VALUE: dict[CacheType, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 
 
 LEAST_KV_TOKENS = 2048
 GIB = 1 << 30
-
-
-class DecodingDefaults(msgspec.Struct, kw_only=True, frozen=True):
-    """Sampling where a request says nothing."""
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    """0 keeps the whole vocabulary."""
-    min_p: float = 0.05
-    """Keeps tokens at least this likely relative to the likeliest; spares small models the noise of the far tail."""
-    repeat_penalty: float = 1.0
-    penalty_window: int = 64
-    """How many last tokens, of the prompt too, repeat, presence and frequency penalties look at."""
 
 
 class Rope(msgspec.Struct, kw_only=True, frozen=True):
