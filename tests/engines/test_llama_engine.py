@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from inhouse.engines.llama.engine import LlamaEngine
+from inhouse.engines.llama.run import Run
 from inhouse.engines.llama.spec import DecodingDefaults, LlamaSpec
 from inhouse.engines.protocol import BadConstraint, Completion, EngineBusy, EngineFailed, Finished, Piece
 from inhouse.engines.supervisor import Settings
@@ -275,6 +276,14 @@ async def test_a_full_queue_is_told_at_once(make: Make) -> None:
 
 async def test_a_cache_too_small_for_all_costs_time_but_no_answer(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inhouse.engines.llama.engine.GROWTH", 80)
+    lost: list[Run] = []
+    lose_place = Run.lose_place
+
+    async def watched(run: Run, tokenize: Any) -> Finished | None:
+        lost.append(run)
+        return await lose_place(run, tokenize)
+
+    monkeypatch.setattr(Run, "lose_place", watched)
     engine = make(kv_tokens=256, slots=4)
     prompts = [await engine.tokenize(f"Chapter {n}. Once upon a time there was") for n in range(4)]
     answers = await asyncio.gather(
@@ -284,6 +293,7 @@ async def test_a_cache_too_small_for_all_costs_time_but_no_answer(make: Make, mo
         assert answer.end.reason == "length"
         assert answer.end.completion_tokens == 170
         assert sum(piece.count for piece in answer.pieces) == 170
+    assert lost, "the cache was too small for all at once"
     assert not any("Context size" in line for line in engine._supervisor.log_lines)
     assert engine.status.child.restarts == 0
 
@@ -297,6 +307,7 @@ async def test_even_an_overflow_of_the_engine_costs_no_answer(make: Make, monkey
         *(complete(engine, prompt, 150, logit_bias={0: -100.0, 2: -100.0}) for prompt in prompts)
     )
     assert [answer.end.completion_tokens for answer in answers] == [150] * 3
+    assert any("Context size" in line for line in engine._supervisor.log_lines)
 
 
 async def test_death_in_mid_stream_is_told_and_the_next_request_served(make: Make) -> None:
@@ -354,3 +365,10 @@ async def test_scores_of_tokens_that_are_no_whole_characters(make: Make) -> None
     assert b"".join(bytes(one.bytes) for one in scores[1:] if one).decode() == " 👩‍👧"
     with pytest.raises(ValueError, match="at most 2048 tokens"):
         await engine.prompt_logprobs([5] * 2049)
+
+
+async def test_a_prompt_longer_than_what_idle_slots_leave(make: Make) -> None:
+    engine = make(kv_tokens=512, slots=4)
+    for start in range(300, 900, 100):
+        answer = await complete(engine, list(range(start, start + 350)), 10, logit_bias={0: -100.0, 2: -100.0})
+        assert answer.end.completion_tokens == 10
