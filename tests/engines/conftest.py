@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from pathlib import Path
 
 import pytest
 
+from inhouse.engines.weights import WeightsCache, find_manifest
+
 
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
-    """SmolLM2-135M-Instruct as GGUF: a file named by INHOUSE_TEST_SMOLLM2, or pulled into the cache of weights."""
-    if path := os.environ.get("INHOUSE_TEST_SMOLLM2"):
-        return Path(path)
-    weights = importlib.import_module("inhouse.engines.weights")
-    return Path(weights.WeightsCache().pull(weights.manifest("smollm2-135m-instruct")))
+    """SmolLM2-135M-Instruct as GGUF, pulled into the user's cache of weights if it is not there."""
+    (path,) = WeightsCache().pull(find_manifest("smollm2-135m-instruct"))
+    return path

@@ -10,8 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from inhouse.generation.constraint import CustomTool, FunctionTool, arguments, json_object, json_schema, tool_call
+from inhouse.generation.constraint import arguments, json_object, json_schema, tool_call
 from inhouse.generation.grammar import Follower
+from inhouse.generation.items import CustomTool, FunctionTool
 from inhouse.generation.schema import check_strict
 from inhouse.generation.tool_calls import ToolCallParser
 from inhouse.kit.errors import InvalidRequest
