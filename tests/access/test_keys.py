@@ -198,7 +198,16 @@ def test_a_key_that_no_header_can_carry_is_refused(key: str) -> None:
         require_strong(key, "project", "INHOUSE_API_KEY")
 
 
-@pytest.mark.parametrize("key", [PRESET, ADMIN, "correct-horse-battery-staple-42", "9f8b2c71d04e5a6b3c1d8e7f20a94b56"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        PRESET,
+        ADMIN,
+        "correct-horse-battery-staple-42",
+        "9f8b2c71d04e5a6b3c1d8e7f20a94b56",
+        "sk-proj-sfXLyj4veHcW73oyGbF8eDgt-fake-onrWn7gvLEQh2E60iN8NFgVqLpaJpUFmr7",  # a word by chance
+    ],
+)
 def test_a_key_of_ones_own_is_accepted(key: str) -> None:
     require_strong(key, "project", "INHOUSE_API_KEY")
 

@@ -212,6 +212,32 @@ async def test_sqlite_waits_for_another_process(tmp_path: Path, open_database: O
     assert await writing == "org-1"
 
 
+DIE = """
+import asyncio, os, signal, sys
+from sqlalchemy import text
+from inhouse.storage.database import Database
+
+async def main():
+    database = Database(sys.argv[1])
+    await database.write(lambda c: c.execute(text("INSERT INTO organizations VALUES ('org-1', 'kept', 1)")) and None)
+
+    def half(connection):
+        connection.execute(text("INSERT INTO organizations VALUES ('org-2', 'half', 1)"))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    await database.write(half)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_process_leaves_what_was_committed_and_no_halves(database: Database, database_url: str) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", DIE, database_url)
+    assert await process.wait() < 0
+    assert await database.read(names) == ["org-1"]
+    assert await database.write(add("org-3")) == "org-3"
+
+
 async def test_sqlite_gives_up_on_a_lock_that_stays(
     tmp_path: Path, open_database: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from inhouse.access.keys import MAX_LENGTH, Kind, new_key
 MIN_LENGTH = 20
 MIN_BITS = 60
 """Shannon entropy of the key's own characters, prefix left out; twenty random letters have more."""
+RANDOM_BITS = 280
+"""More than words have: 64 random characters, as in a generated key, have some 340 and may spell a word by chance."""
 
 PUBLIC = {
     # What examples and other servers tell people to write.
@@ -50,8 +52,8 @@ PUBLIC = {
 }
 # Short words count only when they stand alone: a random key may contain one by chance.
 PLACEHOLDER = re.compile(
-    r"(^|[^a-z0-9])(your|my|fake|dummy|sample|insert|todo|none|test)([^a-z0-9]|$)|"
-    r"change[-_]?(me|this|it)|replace[-_]?(me|this|with)|placeholder|example|api[-_]?key|no[-_]key|"
+    r"(^|[^a-z0-9])(your|fake|dummy|sample|insert|todo|none|test)([^a-z0-9]|$)|"
+    r"my[-_](api|key|secret)|change[-_]?(me|this|it)|replace[-_]?(me|this|with)|placeholder|example|api[-_]?key|no[-_]key|"
     r"not[-_](needed|required|used)|(key|token)[-_]?here|password|passw0rd|^<.*>$|^\$\{?\w+\}?$|\.\.\.",
     re.IGNORECASE,
 )
@@ -100,11 +102,11 @@ def require_strong(key: str, kind: Kind, setting: str) -> None:
 def _weakness(key: str) -> str | None:
     if key.lower() in PUBLIC:
         return "is a publicly known key"
-    if PLACEHOLDER.search(key):
+    body = PREFIX.sub("", key)
+    if _bits(body) < RANDOM_BITS and PLACEHOLDER.search(key):
         return "is a placeholder, not a key"
     if len(key) < MIN_LENGTH:
         return f"is shorter than {MIN_LENGTH} characters"
-    body = PREFIX.sub("", key)
     if _is_periodic(body) or _bits(body) < MIN_BITS or _runs(body) * 2 > len(body):
         return "is a pattern that can be guessed"
     return None
