@@ -72,7 +72,7 @@ class Platform:
             routes=[
                 Route("/", lambda request: RedirectResponse("/models")),
                 Route("/openapi.json", lambda request: JSONResponse(document())),
-                *Health(self.database, self.engines, self.metrics).routes(),
+                *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
                 *model_pages(self.serving),
             ]
         )

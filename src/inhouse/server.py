@@ -32,7 +32,7 @@ async def _serve(settings: Settings) -> None:
         interface=Interfaces.ASGI,
         backlog=BACKLOG,
         backpressure=CONNECTIONS,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -33,7 +33,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Gate:
-    async def authenticate(self, headers: Mapping[str, str]) -> Any:
+    async def authenticate(self, headers: Mapping[str, str], method: str = "", path: str = "") -> Any:
         if headers.get("authorization") != "Bearer good":
             raise Unauthenticated("Incorrect API key provided: x.", code="invalid_api_key")
         return Caller()

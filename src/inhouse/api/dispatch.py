@@ -18,8 +18,8 @@ Observe = Callable[[Operation | None, int, float], None]
 class Access(Protocol):
     """Who is calling."""
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Caller:
-        """The caller that the request's headers prove. Raises Unauthenticated."""
+    async def authenticate(self, headers: Mapping[str, str], method: str = "", path: str = "") -> Caller:
+        """The caller that the request's headers prove. Raises Unauthenticated, in words that fit the route."""
 
 
 class Dispatcher:

@@ -146,7 +146,7 @@ class Exchange:
                 return
         route, values = dispatcher.router.find(scope)
         self._operation = operation = route.operation
-        caller = await dispatcher.access.authenticate(self._headers)
+        caller = await dispatcher.access.authenticate(self._headers, scope["method"], scope["path"])
         client = scope.get("client")
         self._request = request = Request(
             self._id, operation, caller, self._headers, client[0] if client else None, self._received_at

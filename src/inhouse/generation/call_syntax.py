@@ -19,7 +19,9 @@ WRAPPERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What opens calls, and what may close them. Nothing needs to be closed."""
 RAW_OPENING: Final = '<tool_input name="'
-"""Opens text up to the end of the output; see ``constraint.RAW_INPUT``."""
+RAW_CLOSING: Final = "</tool_input>"
+"""Around text up to the end of the output; see ``constraint.RAW_INPUT``. A small model that sees a tag opened ends its
+text by closing it; left to the end token alone it goes on as long as the grammar lets it."""
 FENCE: Final = "```"
 FENCE_LANGUAGES: Final = frozenset({"", "json", "tool_call", "tool_calls", "tool", "xml"})
 

@@ -6,6 +6,8 @@ import json
 import re
 from typing import Final
 
+from inhouse.generation.call_syntax import RAW_CLOSING
+
 _IN_VALUE: Final = re.compile(r'[^"{}\[\]]+|.', re.DOTALL)
 _IN_STRING: Final = re.compile(r'[^"\\]+|\\u[0-9a-fA-F]{4}|\\[^u]|.', re.DOTALL)
 _HIGH_SURROGATE: Final = re.compile(r"\\u[dD][89abAB]")
@@ -27,11 +29,24 @@ class Value:
 
 
 class RestOfText(Value):
-    """Everything up to the end of the output."""
+    """Everything up to the end of the output, less the tag that closes it there.
+
+    Only the very end counts: the tag may as well be a part of the value.
+    """
 
     def feed(self, text: str, final: bool) -> tuple[str, int, bool]:
-        self._parts.append(text)
-        return text, len(text), False
+        used = len(text)
+        value = text.removesuffix(RAW_CLOSING) if final else text[: used - _may_close(text)]
+        self._parts.append(value)
+        return value, used if final else len(value), False
+
+
+def _may_close(text: str) -> int:
+    """Characters at the end of ``text`` that are, or may become, the closing tag."""
+    for length in range(min(len(RAW_CLOSING), len(text)), 0, -1):
+        if text.endswith(RAW_CLOSING[:length]):
+            return length
+    return 0
 
 
 class Known(Value):

@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from inhouse.generation import engine_schema
+from inhouse.generation.call_syntax import RAW_CLOSING
 from inhouse.generation.grammar import HEADER, compile_definition, why_not
 from inhouse.generation.items import AnswerFormat, FunctionTool, GenerationRequest, JsonObject, JsonSchema, Tool
 from inhouse.generation.schema import refusal
 from inhouse.kit.errors import InvalidRequest
 
 RAW_INPUT = '<tool_input name="{name}">'
-"""Opens a custom tool's input that follows its grammar, unquoted, up to the end of the text."""
+"""Opens a custom tool's input that follows its grammar, unquoted, up to ``RAW_CLOSING`` at the end of the text."""
 
 
 class Constraint(msgspec.Struct, frozen=True):
@@ -105,7 +106,7 @@ def tool_call(tools: Sequence[Tool], *, parallel: bool, instead: Constraint | No
             quoted.append(f"call_{i}")
         else:
             body = compile_definition(tool.syntax, tool.definition, param=tool.param)
-            rules.append(f"raw_{i}: {_literal(RAW_INPUT.format(name=tool.name))} value_{i}")
+            rules.append(f"raw_{i}: {_literal(RAW_INPUT.format(name=tool.name))} value_{i} {_literal(RAW_CLOSING)}")
             rules.append(f"value_{i}: %lark {{\n{body}\n}}")
             raw.append(f"raw_{i}")
     sentences = []
@@ -125,6 +126,11 @@ def tool_call(tools: Sequence[Tool], *, parallel: bool, instead: Constraint | No
     if (problem := why_not(body)) is not None:
         raise InvalidRequest(f"These tools cannot be enforced together: {problem}", param="tools", code="invalid_value")
     return Constraint(HEADER + body, tuple(sorted(dropped)))
+
+
+def spoken() -> Constraint:
+    """Words: nothing that begins like a call or like code."""
+    return Constraint(HEADER + r"start: /[^\s<\[{`](?s:.)*/" + "\n")
 
 
 def arguments(tool: Tool) -> Constraint:

@@ -14,7 +14,7 @@ import msgspec
 
 from inhouse.calls import Call
 from inhouse.engines.protocol import EngineFailed, Finished, Piece, TextEngine, TokenLogprob
-from inhouse.generation.constraint import Constraint, arguments, constraint_for
+from inhouse.generation.constraint import Constraint, arguments, constraint_for, spoken
 from inhouse.generation.events import (
     ChoiceFinished,
     Event,
@@ -126,7 +126,8 @@ class _Choice:
         elif gate.repeated and not gate.calls:
             # A small model that calls again what was just answered would do so for ever: it must speak now.
             silent = msgspec.structs.replace(self._request, tool_choice=ToolChoice("none"))
-            async with aclosing(self._text(await prompt_tokens(self._engine, silent), None)) as batches:
+            constraint = constraint_for(silent) or spoken()
+            async with aclosing(self._text(await prompt_tokens(self._engine, silent), constraint)) as batches:
                 async for batch in batches:
                     yield batch
 
