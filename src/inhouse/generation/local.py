@@ -10,8 +10,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Literal
 
-import msgspec
-
 from inhouse.calls import Call
 from inhouse.engines.protocol import EngineFailed, Finished, Piece, TextEngine, TokenLogprob
 from inhouse.generation.constraint import Constraint, arguments, constraint_for, spoken
@@ -32,11 +30,10 @@ from inhouse.generation.items import (
     Message,
     Tool,
     ToolCall,
-    ToolChoice,
     ToolOutput,
 )
 from inhouse.generation.merge import merged
-from inhouse.generation.prompt import prompt_tokens
+from inhouse.generation.prompt import prompt_tokens, told_results
 from inhouse.generation.sampling import completion
 from inhouse.generation.tool_calls import ToolCallParser, is_repeat, new_call_id
 from inhouse.generation.window import completion_budget
@@ -125,9 +122,9 @@ class _Choice:
             self._calls_made += 1
         elif gate.repeated and not gate.calls:
             # A small model that calls again what was just answered would do so for ever: it must speak now.
-            silent = msgspec.structs.replace(self._request, tool_choice=ToolChoice("none"))
-            constraint = constraint_for(silent) or spoken()
-            async with aclosing(self._text(await prompt_tokens(self._engine, silent), constraint)) as batches:
+            told = told_results(self._request)
+            constraint = constraint_for(told) or spoken()
+            async with aclosing(self._text(await prompt_tokens(self._engine, told), constraint)) as batches:
                 async for batch in batches:
                     yield batch
 

@@ -19,11 +19,14 @@ from inhouse.generation.items import (
     CustomTool,
     FunctionTool,
     GenerationRequest,
+    Item,
     JsonObject,
     JsonSchema,
     Message,
+    Text,
     Tool,
     ToolCall,
+    ToolChoice,
     ToolOutput,
 )
 
@@ -88,6 +91,31 @@ def call_text(call: ToolCall) -> str:
         except msgspec.DecodeError:
             arguments = call.arguments
     return msgspec.json.encode({"name": call.name, "arguments": arguments}).decode()
+
+
+def told_results(request: GenerationRequest) -> GenerationRequest:
+    """The same request without tools, with what the tools gave since the user last spoke told in the user's turn.
+
+    Small models that cannot leave off calling answer well when they are shown the results as plain facts.
+    """
+    last = max((at for at, item in enumerate(request.items) if _is_user(item)), default=-1)
+    if last < 0:
+        return msgspec.structs.replace(request, tool_choice=ToolChoice("none"))
+    names = {item.id: item.name for item in request.items if isinstance(item, ToolCall)}
+    facts = [
+        f"Result of {names.get(item.call_id, 'the tool')}: {item.text}"
+        for item in request.items[last:]
+        if isinstance(item, ToolOutput)
+    ]
+    question = request.items[last]
+    assert isinstance(question, Message)
+    told = Text("\n\n" + "\n".join([*facts, "Answer with the help of these results."]))
+    asked = msgspec.structs.replace(question, parts=(*question.parts, told))
+    return msgspec.structs.replace(request, items=(*request.items[:last], asked), tools=(), tool_choice=ToolChoice())
+
+
+def _is_user(item: Item) -> bool:
+    return isinstance(item, Message) and item.role == "user"
 
 
 def _native(request: GenerationRequest) -> Iterator[dict[str, Any]]:
