@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,11 +21,12 @@ from inhouse.api.completions.service import CompletionsService
 from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
-from inhouse.api.operation import operations_of
+from inhouse.api.operation import Operation, operations_of
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
+from inhouse.catalog.terms import load_terms
 from inhouse.console.models import model_pages
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
@@ -43,6 +44,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
+HOSTED_TOOLS: frozenset[str] = frozenset()
+"""Tools of the Responses endpoint that are built."""
+
 
 class Platform:
     """Every room, wired. ASGI: call it. ``start`` and ``stop`` come with the server's lifespan."""
@@ -57,12 +61,13 @@ class Platform:
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
         self.calls = Calls(self.catalog, self.ledger, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
+        operations = operations_of(
+            Chat(ChatService(self.calls, CompletionStore(self.database))),
+            Completions(CompletionsService(self.calls)),
+            Models(self.catalog, self.serving),
+        )
         self._v1 = Dispatcher(
-            operations_of(
-                Chat(ChatService(self.calls, CompletionStore(self.database))),
-                Completions(CompletionsService(self.calls)),
-                Models(self.catalog, self.serving),
-            ),
+            operations,
             self.access,
             max_body_bytes=settings.server.max_body_bytes,
             keepalive_s=settings.server.keepalive_s,
@@ -73,7 +78,7 @@ class Platform:
                 Route("/", lambda request: RedirectResponse("/models")),
                 Route("/openapi.json", lambda request: JSONResponse(document())),
                 *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
-                *model_pages(self.serving),
+                *model_pages(self.serving, missing=_missing(operations)),
             ]
         )
         self._preloading: asyncio.Task[None] | None = None
@@ -122,3 +127,16 @@ class Platform:
                 await self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _missing(operations: Iterable[Operation]) -> set[str]:
+    """What cards promise and no operation serves yet: said on the model pages, so that nobody is misled."""
+    paths = {operation.path for operation in operations}
+    missing = {
+        f"endpoints.{key}"
+        for key, term in load_terms().endpoints.items()
+        if not any(path == term.prefix or path.startswith(f"{term.prefix}/") for path in paths)
+    }
+    if "endpoints.fine_tuning" in missing:
+        missing |= {"features.fine_tuning", "features.distillation"}
+    return missing | {f"tools.{key}" for key in load_terms().tools if key not in HOSTED_TOOLS}

@@ -25,6 +25,13 @@ from inhouse.kit.money import Fee
 class EndpointTerm(Fact, frozen=True, kw_only=True):
     label: Text
     path: Text
+    """As the published page writes it."""
+    operations: Text = ""
+    """Where its operations begin, below ``/v1``, if the page writes it otherwise."""
+
+    @property
+    def prefix(self) -> str:
+        return self.operations or self.path.removeprefix("v1")
 
 
 class Terms(Fact, frozen=True, kw_only=True):

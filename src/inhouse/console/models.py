@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -39,15 +39,19 @@ class Viewer(msgspec.Struct, frozen=True):
 
 
 def model_pages(
-    view: ModelsView, *, viewer: Callable[[Request], Awaitable[Viewer | None]] | None = None
+    view: ModelsView,
+    *,
+    missing: Collection[str] = (),
+    viewer: Callable[[Request], Awaitable[Viewer | None]] | None = None,
 ) -> list[Route]:
     """Routes of the model pages and of the assets they use.
 
     Args:
         view: the cards and their deployments.
+        missing: what cards promise and this version does not serve yet, as ``endpoints.videos`` or ``tools.mcp``.
         viewer: who is signed in; their project is named and their usage tier marked. None: nobody ever is.
     """
-    site = _ModelPages(view, viewer)
+    site = _ModelPages(view, frozenset(missing), viewer)
     return [Route("/models", site.index), Route("/models/{name}", site.model), site.pages.assets.route()]
 
 
@@ -60,8 +64,14 @@ class Bar(msgspec.Struct, frozen=True):
 
 
 class _ModelPages:
-    def __init__(self, view: ModelsView, viewer: Callable[[Request], Awaitable[Viewer | None]] | None) -> None:
+    def __init__(
+        self,
+        view: ModelsView,
+        missing: frozenset[str],
+        viewer: Callable[[Request], Awaitable[Viewer | None]] | None,
+    ) -> None:
         self.view = view
+        self.missing = missing
         self.viewer = viewer
         self.pages = Pages()
         self.terms: Terms = load_terms()
@@ -102,6 +112,7 @@ class _ModelPages:
             limit_tables=_limit_tables(card),
             tiers=TIERS,
             fees=self.fees,
+            missing=self.missing,
         )
 
     async def _served(self, snapshot_ids: Sequence[str]) -> dict[str, ServedBy | None]:
