@@ -56,4 +56,5 @@ class Serving:
             window=engine.window or found.card.context_window,
             bound_since=since,
             state=engine.state,
+            reads_images=True,
         )

@@ -23,6 +23,8 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """When the snapshot was bound to these weights; with a time zone."""
     state: Literal["ready", "stopped", "failed"]
     """``stopped`` starts on the next request."""
+    reads_images: bool = False
+    """Whether images of a request reach a model that may see them."""
     sha256: str | None = None
     license: str | None = None
     """SPDX identifier of the licence of the weights."""
