@@ -185,7 +185,10 @@ async def run(load: Load) -> Result:
     loop = asyncio.get_running_loop()
     parts = urlsplit(load.url)
     await asyncio.gather(
-        *(loop.create_connection(lambda: Client(state), parts.hostname, parts.port) for _ in range(load.clients))
+        *(
+            loop.create_connection(lambda: Client(state), parts.hostname or "", parts.port or 80)
+            for _ in range(load.clients)
+        )
     )
     try:
         await asyncio.wait_for(state.finished, load.seconds * 3 + 60)

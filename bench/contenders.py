@@ -1,0 +1,123 @@
+"""The gateways that are compared, each started with one worker in front of the same upstream."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.mock_upstream import MODEL
+from bench.processes import Server, free_port, spawn, spawn_python, stop, wait_until_answers
+
+CACHE = Path(os.environ.get("INHOUSE_CACHE_DIR", "~/.cache/inhouse")).expanduser() / "bench"
+INHOUSE_MODEL = "gpt-4.1"
+
+
+class Missing(Exception):
+    """A contender cannot run here. The message says what to do."""
+
+
+def start_mock(folder: Path) -> Server:
+    process, port = spawn_python("bench.mock_upstream", log=folder / "mock.log")
+    return Server(f"http://127.0.0.1:{port}/v1", "none", MODEL, process)
+
+
+def start_relay(mock_url: str, folder: Path) -> Server:
+    process, port = spawn_python("bench.relay", "--upstream", mock_url, log=folder / "relay.log")
+    return Server(f"http://127.0.0.1:{port}/v1", "none", MODEL, process)
+
+
+def start_inhouse(mock_url: str, folder: Path) -> Server:
+    """As a user would: bind the model to the upstream, then serve, with authentication and metering as they come."""
+    key = f"sk-{secrets.token_urlsafe(32)}"
+    data = folder / "inhouse"
+    data.mkdir(parents=True, exist_ok=True)
+    log = folder / "inhouse.log"
+    env = {"INHOUSE_API_KEY": key, "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL}
+    cli = [sys.executable, "-m", "inhouse.cli"]
+    for arguments in _bindings(mock_url):
+        done = subprocess.run(
+            [*cli, "models", "use", *arguments, "--data-dir", str(data)],
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise Missing(f"inhouse models use {' '.join(arguments)}: {done.stderr.strip()[-500:]}")
+    port = free_port()
+    process = spawn([*cli, "serve", "--port", str(port), "--data-dir", str(data)], log, env)
+    return _ready(Server(f"http://127.0.0.1:{port}/v1", key, INHOUSE_MODEL, process), log)
+
+
+def _bindings(mock_url: str) -> list[list[str]]:
+    """The model to the mock; what embedded models serve by default to nothing, so that no weights are pulled."""
+    try:
+        from inhouse.catalog.bindings import default_bindings
+    except ImportError as error:
+        raise Missing(f"inhouse is not installed here: {error}") from error
+    others = [model for model in default_bindings() if model != INHOUSE_MODEL]
+    return [
+        [INHOUSE_MODEL, "--upstream", mock_url, "--upstream-model", MODEL],
+        *([model, "--none"] for model in others),
+    ]
+
+
+def start_litellm(mock_url: str, folder: Path) -> Server:
+    """With a master key and without a database; its price list is the one in the package."""
+    program = litellm_program()
+    key = f"sk-{secrets.token_urlsafe(32)}"
+    config = folder / "litellm.yaml"
+    config.write_text(
+        f"model_list:\n"
+        f"  - model_name: {MODEL}\n"
+        f"    litellm_params: {{model: openai/{MODEL}, api_base: {mock_url}, api_key: none}}\n"
+        f"general_settings: {{master_key: {key}}}\n"
+    )
+    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False"}
+    port = free_port()
+    log = folder / "litellm.log"
+    arguments = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    process = spawn([str(program), *arguments], log, env)
+    return _ready(Server(f"http://127.0.0.1:{port}/v1", key, MODEL, process), log)
+
+
+def _ready(server: Server, log: Path) -> Server:
+    try:
+        wait_until_answers(server, log)
+    except RuntimeError as error:
+        stop(server.process)
+        raise Missing(str(error)) from error
+    return server
+
+
+def litellm_program() -> Path:
+    """LiteLLM's proxy in an environment of its own, installed with pip when it is not there."""
+    home = CACHE / "litellm"
+    program = home / "bin" / "litellm"
+    if not program.exists():
+        print("installing the newest LiteLLM proxy; this takes some minutes", file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        done = subprocess.run(
+            [str(home / "bin" / "pip"), "install", "--quiet", "--prefer-binary", "litellm[proxy]"],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise Missing(f"pip could not install litellm[proxy]: {done.stderr.strip()[-500:]}")
+    return program
+
+
+def litellm_version() -> str:
+    code = "import importlib.metadata as m; print(m.version('litellm'))"
+    done = subprocess.run([str(CACHE / "litellm" / "bin" / "python"), "-c", code], capture_output=True, text=True)
+    return done.stdout.strip() or "?"
+
+
+CONTENDERS: dict[str, Callable[[str, Path], Server]] = {
+    "relay": start_relay,
+    "inhouse": start_inhouse,
+    "litellm": start_litellm,
+}
