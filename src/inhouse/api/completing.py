@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 from inhouse.api.wire import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
@@ -46,6 +47,7 @@ def usage(used: Usage) -> CompletionUsage:
     )
 
 
+@functools.lru_cache(maxsize=256)
 def fingerprint(deployment: str) -> str:
     """Changes whenever anything that decides answers changes: weights, template, decoding defaults, engine settings."""
     return f"fp_{hashlib.sha256(deployment.encode()).hexdigest()[:10]}"

@@ -45,6 +45,8 @@ class EnginePool:
         self._settings = settings
         self._log_folder = log_folder
         self._engines: dict[bytes, Engine] = {}
+        self._of: dict[str, Engine] = {}
+        """By deployment id, for the way of every request."""
         self._wanted: dict[str, str] = {}
         """Deployments that are to be ready, and how they stand."""
 
@@ -54,12 +56,16 @@ class EnginePool:
         Raises:
             EngineFailed: its weights are not here, or not what was pinned.
         """
+        found = self._of.get(deployment.id)
+        if found is not None:
+            return found
         key = _key(deployment)
         engine = self._engines.get(key)
         if engine is None:
             engine = self._engines[key] = (
                 self._embedded(deployment) if isinstance(deployment, Embedded) else Upstream(deployment.upstream)
             )
+        self._of[deployment.id] = engine
         return engine
 
     async def preload(self, deployment: Deployment) -> None:
