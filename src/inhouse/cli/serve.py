@@ -43,9 +43,9 @@ async def _prepare(settings: Settings, database: Database) -> Bootstrapped:
 
 def _greet(settings: Settings, made: Bootstrapped) -> None:
     base = f"http://{settings.server.host}:{settings.server.port}"
-    out.print(f"[bold]Inhouse[/]\n  base URL  {base}/v1\n  console   {base}/")
+    out.print(f"[bold]Inhouse[/]\n  base URL  {base}/v1\n  console   {base}/", soft_wrap=True)
     if made.api_key is not None:
-        out.print(f"  API key   {made.api_key}   shown this once; `inhouse keys create` makes more")
+        out.print(f"  API key   {made.api_key}   shown this once; `inhouse keys create` makes more", soft_wrap=True)
 
 
 def _clear(secret: Secret | None) -> str | None:
