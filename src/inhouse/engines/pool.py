@@ -14,7 +14,7 @@ from inhouse.engines.llama.spec import LlamaSpec
 from inhouse.engines.protocol import EngineFailed
 from inhouse.engines.supervisor import Settings as ChildSettings
 from inhouse.engines.upstream import Upstream
-from inhouse.engines.weights import WeightsCache, find_manifest
+from inhouse.engines.weights import BadGGUF, WeightsCache, find_manifest
 from inhouse.settings import Engines
 
 Engine = LlamaEngine | Upstream
@@ -122,7 +122,7 @@ class EnginePool:
                 settings=ChildSettings(idle=shared.idle_unload_s),
                 log_folder=self._log_folder,
             )
-        except (OSError, ValueError) as error:
+        except (BadGGUF, ValueError) as error:
             raise EngineFailed(f"{path} cannot be run: {error}") from error
 
     def _path(self, deployment: Embedded) -> Path:

@@ -15,11 +15,11 @@ from inhouse.engines.llama import scoring
 from inhouse.engines.llama.admission import GROWTH, Admission, Lease
 from inhouse.engines.llama.client import Client, Content, Overflow, Prompt, Tokens, completion_body, constraint
 from inhouse.engines.llama.constraints import ConstraintCheck
-from inhouse.engines.llama.gguf import read_header
 from inhouse.engines.llama.run import Run
 from inhouse.engines.llama.spec import LlamaSpec, plan
 from inhouse.engines.protocol import Completion, EngineFailed, Finished, Piece, TokenLogprob
 from inhouse.engines.supervisor import Endpoint, Settings, Status, Supervisor
+from inhouse.engines.weights.gguf import inspect_gguf
 
 GROW_BEFORE = 64
 """Tokens before the end of a lease at which it is grown: time for a preempted request's cells to come free."""
@@ -75,7 +75,7 @@ class LlamaEngine:
     ) -> None:
         self.spec = spec
         self._plan = plan(spec)
-        self._controls = read_header(spec.path).control_tokens
+        self._controls = inspect_gguf(Path(spec.path)).control_tokens
         self._supervisor = Supervisor(
             name,
             [sys.executable, "-m", "inhouse.engines.llama.host"],

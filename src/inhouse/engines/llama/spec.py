@@ -8,8 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from inhouse.engines import machine
-from inhouse.engines.llama.gguf import Header, read_header
 from inhouse.engines.protocol import DecodingDefaults
+from inhouse.engines.weights.errors import BadGGUF
+from inhouse.engines.weights.gguf import GGUFInfo, inspect_gguf
 
 CacheType = Literal["f16", "q8_0", "q4_0"]
 
@@ -74,20 +75,20 @@ class LlamaSpec(msgspec.Struct, kw_only=True, frozen=True):
         Slots go from 4 to 8 with the memory; the KV cache takes at most half of what the weights leave.
 
         Raises:
-            OSError, ValueError: the file cannot be read as GGUF.
+            BadGGUF, ValueError: the file cannot be read as GGUF.
         """
-        header = read_header(path)
+        model = inspect_gguf(Path(path))
         free = machine.available_memory()
         cache_type: CacheType = settings.get("cache_type", "f16")
         chosen: dict[str, Any] = {
             "threads": machine.usable_cores(),
             "slots": max(4, min(8, free // GIB)),
             "prompt_cache_mib": min(1024, free // 10 >> 20),
-            "batch": default_batch(header),
+            "batch": default_batch(model),
         }
-        window = settings.get("window") or header.trained_window
-        room = max(0, free - header.file_bytes - GIB // 2) // 2
-        per_token = header.kv_bytes_per_token(BYTES_PER_VALUE[cache_type])
+        window = settings.get("window") or trained_window(model)
+        room = max(0, free - model.bytes - GIB // 2) // 2
+        per_token = model.kv_bytes_per_token(BYTES_PER_VALUE[cache_type])
         if per_token:
             chosen["kv_tokens"] = max(LEAST_KV_TOKENS, min(window, room // per_token))
         return cls(path=str(path), **{**chosen, **settings})
@@ -104,36 +105,48 @@ class Plan(msgspec.Struct, kw_only=True, frozen=True):
     rope: Rope | None
 
 
+def trained_window(model: GGUFInfo) -> int:
+    """Tokens that a model was trained to see at once.
+
+    Raises:
+        BadGGUF: it is no language model.
+    """
+    if model.window is None:
+        raise BadGGUF(f"{model.path} is not a language model: its header names no context length")
+    return model.window
+
+
 def plan(spec: LlamaSpec) -> Plan:
     """Settle what ``spec`` leaves open.
 
     Raises:
-        OSError, ValueError: the file cannot be read as GGUF, or the numbers make no sense.
+        BadGGUF, ValueError: the file cannot be read as GGUF, or the numbers make no sense.
     """
-    header = read_header(spec.path)
-    wanted = spec.window or header.trained_window
+    model = inspect_gguf(Path(spec.path))
+    trained = trained_window(model)
+    wanted = spec.window or trained
     kv_tokens = spec.kv_tokens or wanted
     if min(wanted, kv_tokens) < 1 or not 1 <= spec.slots <= 256:
         raise ValueError("window and kv_tokens must be positive and slots from 1 to 256")
     rope = spec.rope
-    if rope is None and wanted > header.trained_window:
+    if rope is None and wanted > trained:
         rope = Rope()
     if rope is not None:
-        trained = rope.trained_window or header.trained_window
+        trained = rope.trained_window or trained
         rope = msgspec.structs.replace(rope, trained_window=trained, factor=rope.factor or max(1.0, wanted / trained))
     return Plan(
         spec=spec,
         window=min(wanted, kv_tokens),
         kv_tokens=kv_tokens,
         threads=spec.threads or machine.usable_cores(),
-        batch=spec.batch or default_batch(header),
+        batch=spec.batch or default_batch(model),
         rope=rope,
     )
 
 
-def default_batch(header: Header) -> int:
+def default_batch(model: GGUFInfo) -> int:
     """Small enough that a batch takes well under a second on a few cores, since a batch once begun is not cancelled.
 
     Measured on 2 cores with 0.5B parameters: 64 gives 175 prompt tokens/s, 128 187, 512 190.
     """
-    return 128 if header.file_bytes < 256 << 20 else 64 if header.file_bytes < GIB else 32
+    return 128 if model.bytes < 256 << 20 else 64 if model.bytes < GIB else 32

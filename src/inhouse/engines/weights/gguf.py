@@ -6,9 +6,11 @@ stranger's claim, so each is held against a bound and against the size of the fi
 
 from __future__ import annotations
 
+import functools
+import mmap
 import struct
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -22,6 +24,11 @@ MAX_ARRAY = 16 << 20
 MAX_HEADER_BYTES = 512 << 20
 MAX_DIMENSIONS = 8
 MAX_DEPTH = 3
+MAX_KEPT = 1024
+"""Numbers of an array that are kept; longer ones are only walked over."""
+CONTROL_TOKEN = 3
+"""The type of tokens such as begin- and end-of-sequence, in ``tokenizer.ggml.token_type``."""
+MAX_CONTROL_TOKENS = 64
 
 _SCALARS: dict[int, tuple[str, int]] = {
     0: ("B", 1),
@@ -47,7 +54,7 @@ _QUANTIZATIONS = {
 }  # fmt: skip
 
 Value = int | float | bool | str | None
-"""Arrays are walked over, not kept: only their length is."""
+"""Arrays are walked over; of short ones of whole numbers the largest is kept."""
 
 
 class GGUFInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +78,18 @@ class GGUFInfo(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: bool
     layers: int | None
     tensors: int
+    kv_heads: int | None
+    key_length: int | None
+    """Numbers that one head keeps of one token as its key; ``value_length`` likewise."""
+    value_length: int | None
+    template: str | None
+    control_tokens: tuple[int, ...]
+    """Ids of control tokens in vocabulary order; at most 64."""
+
+    def kv_bytes_per_token(self, bytes_per_value: float = 2.0) -> int:
+        """Bytes of KV cache that one token takes: keys and values of every layer. 0 where the file does not say."""
+        values = (self.layers or 0) * (self.kv_heads or 0) * ((self.key_length or 0) + (self.value_length or 0))
+        return int(values * bytes_per_value)
 
 
 def inspect_gguf(path: Path) -> GGUFInfo:
@@ -80,14 +99,22 @@ def inspect_gguf(path: Path) -> GGUFInfo:
         BadGGUF: it cannot be opened, is no GGUF, or its header is broken, truncated or beyond all reason.
     """
     try:
-        with path.open("rb") as stream:
-            return _inspect(path, stream)
+        stat = path.stat()
+        return _inspect(path, stat.st_mtime_ns, stat.st_size)
     except OSError as error:
         raise BadGGUF(f"{path}: {error.strerror or error}") from error
 
 
-def _inspect(path: Path, stream: BinaryIO) -> GGUFInfo:
-    header = _Header(path, stream)
+@functools.lru_cache(maxsize=64)
+def _inspect(path: Path, _mtime: int, size: int) -> GGUFInfo:
+    if not size:
+        raise BadGGUF(f"{path} is not a GGUF file")
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _read(path, data)
+
+
+def _read(path: Path, data: mmap.mmap) -> GGUFInfo:
+    header = _Header(path, data)
     if header.take(4) != b"GGUF":
         raise BadGGUF(f"{path} is not a GGUF file")
     version_bytes = header.take(4)
@@ -99,15 +126,20 @@ def _inspect(path: Path, stream: BinaryIO) -> GGUFInfo:
     tensors = header.count(MAX_TENSORS, "tensors")
     pairs: dict[str, Value] = {}
     lengths: dict[str, int] = {}
+    control_tokens: tuple[int, ...] = ()
     for _ in range(header.count(MAX_PAIRS, "metadata entries")):
         key = header.string(MAX_KEY_BYTES)
         kind = header.number("I", 4)
-        if kind == _ARRAY:
-            lengths[key] = header.array(0)
+        if kind == _ARRAY and key == "tokenizer.ggml.token_type":
+            control_tokens = header.control_tokens()
+        elif kind == _ARRAY:
+            lengths[key], numbers = header.array(0)
+            if numbers:
+                pairs[key] = max(numbers)  # of numbers told layer by layer, the largest decides
         else:
             pairs[key] = header.value(kind)
     parameters = sum(header.tensor() for _ in range(tensors))
-    return _describe(path, header.file_bytes, version, pairs, lengths, parameters, tensors)
+    return _describe(path, header.file_bytes, version, pairs, lengths, control_tokens, parameters, tensors)
 
 
 def _describe(
@@ -116,6 +148,7 @@ def _describe(
     version: int,
     pairs: dict[str, Value],
     lengths: dict[str, int],
+    control_tokens: tuple[int, ...],
     parameters: int,
     tensors: int,
 ) -> GGUFInfo:
@@ -130,6 +163,8 @@ def _describe(
     architecture = text("general.architecture")
     if architecture is None:
         raise BadGGUF(f"{path} does not name its architecture")
+    heads, embedding = whole(f"{architecture}.attention.head_count"), whole(f"{architecture}.embedding_length")
+    head = embedding // heads if heads and embedding else None
     file_type = whole("general.file_type")
     tokenizer = [part for part in (text("tokenizer.ggml.model"), text("tokenizer.ggml.pre")) if part]
     return GGUFInfo(
@@ -148,33 +183,31 @@ def _describe(
         chat_template=bool(text("tokenizer.chat_template")),
         layers=whole(f"{architecture}.block_count"),
         tensors=tensors,
+        kv_heads=whole(f"{architecture}.attention.head_count_kv") or heads,
+        key_length=whole(f"{architecture}.attention.key_length") or head,
+        value_length=whole(f"{architecture}.attention.value_length") or head,
+        template=text("tokenizer.chat_template"),
+        control_tokens=control_tokens,
     )
 
 
 class _Header:
     """A reader that knows how much is left and how much it may read."""
 
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
+    def __init__(self, path: Path, data: mmap.mmap) -> None:
         self.path = path
-        self.file_bytes = stream.seek(0, 2)
-        stream.seek(0)
+        self.file_bytes = len(data)
         self.order: Literal["<", ">"] = "<"
-        self._stream = stream
+        self._data = data
         self._position = 0
         self._end = min(self.file_bytes, MAX_HEADER_BYTES)
 
     def take(self, count: int) -> bytes:
-        self._claim(count)
-        data = self._stream.read(count)
-        if len(data) != count:
-            raise BadGGUF(f"{self.path} ends within its header")
-        return data
+        start = self._position
+        self.skip(count)
+        return self._data[start : start + count]
 
     def skip(self, count: int) -> None:
-        self._claim(count)
-        self._stream.seek(self._position)
-
-    def _claim(self, count: int) -> None:
         if count > self._end - self._position:
             raise BadGGUF(f"{self.path} ends within its header, or the header is beyond all reason")
         self._position += count
@@ -199,23 +232,51 @@ class _Header:
         code, size = _SCALARS[kind]
         return cast("Value", struct.unpack(self.order + code, self.take(size))[0])
 
-    def array(self, depth: int) -> int:
-        """Walks over an array; returns its length."""
+    def array(self, depth: int) -> tuple[int, tuple[int, ...]]:
+        """Walks over an array; returns its length, and its numbers if they are whole and few."""
         if depth >= MAX_DEPTH:
             raise BadGGUF(f"{self.path} nests arrays deeper than {MAX_DEPTH}")
-        kind = self.number("I", 4)
-        length = self.count(MAX_ARRAY, "elements of an array")
+        kind, length = self._array_head()
         if kind in _SCALARS:
-            self.skip(length * _SCALARS[kind][1])
+            code, size = _SCALARS[kind]
+            if length <= MAX_KEPT and code in "BbHhIiQq":
+                return length, struct.unpack(f"{self.order}{length}{code}", self.take(length * size))
+            self.skip(length * size)
         elif kind == _STRING:
-            for _ in range(length):
-                self.skip(self.count(MAX_STRING_BYTES, "bytes of text"))
+            self._skip_strings(length)
         elif kind == _ARRAY:
             for _ in range(length):
                 self.array(depth + 1)
         else:
             raise BadGGUF(f"{self.path} has an array of the unknown type {kind}")
-        return length
+        return length, ()
+
+    def control_tokens(self) -> tuple[int, ...]:
+        """Walks over the types of all tokens; returns the ids of the first control tokens."""
+        kind, length = self._array_head()
+        if kind not in _SCALARS:
+            raise BadGGUF(f"{self.path} gives its tokens the unknown type {kind}")
+        code, size = _SCALARS[kind]
+        types = struct.unpack(f"{self.order}{length}{code}", self.take(length * size))
+        return tuple(token for token, kind in enumerate(types) if kind == CONTROL_TOKEN)[:MAX_CONTROL_TOKENS]
+
+    def _array_head(self) -> tuple[int, int]:
+        return self.number("I", 4), self.count(MAX_ARRAY, "elements of an array")
+
+    def _skip_strings(self, length: int) -> None:
+        """Vocabularies have hundreds of thousands of strings, so this loop is kept tight."""
+        unpack, data, at, end = struct.Struct(self.order + "Q").unpack_from, self._data, self._position, self._end
+        for _ in range(length):
+            if at + 8 > end:
+                break
+            size = unpack(data, at)[0]
+            if size > MAX_STRING_BYTES:
+                raise BadGGUF(f"{self.path} claims {size} bytes of text; {MAX_STRING_BYTES} is the most that is read")
+            at += 8 + size
+        else:
+            self.skip(at - self._position)
+            return
+        raise BadGGUF(f"{self.path} ends within its header, or the header is beyond all reason")
 
     def tensor(self) -> int:
         """Walks over the description of one tensor; returns how many numbers it holds."""
