@@ -37,6 +37,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     template: str | None
     control_tokens: tuple[int, ...]
     """Ids of control tokens in vocabulary order, such as begin- and end-of-sequence; at most 64."""
+    vocabulary: int
+    """Tokens in the vocabulary."""
 
     def kv_bytes_per_token(self, bytes_per_value: float = 2.0) -> int:
         """Bytes of KV cache that one token takes: keys and values of every layer."""
@@ -94,6 +96,7 @@ def _header(fields: dict[str, Any], size: int) -> Header:
         file_bytes=size,
         template=fields.get("tokenizer.chat_template"),
         control_tokens=tuple(fields.get("control_tokens", ())),
+        vocabulary=fields["vocabulary"],
     )
 
 
@@ -113,6 +116,8 @@ class _Reader:
         for _ in range(self._scalar("Q")):
             key = self._string()
             kind = self._scalar("I")
+            if key == "tokenizer.ggml.tokens" and kind == ARRAY:
+                found["vocabulary"] = struct.unpack_from("<Q", self._data, self._at + 4)[0]
             if key == "tokenizer.ggml.token_type" and kind == ARRAY:
                 found["control_tokens"] = self._control_tokens()
             else:
