@@ -56,9 +56,9 @@ class Catalog:
         return [found for found in map(self.find, snapshots) if found is not None]
 
 
-def model_not_found(model: str) -> NotFound:
+def model_not_found(model: str, *, param: str = "model") -> NotFound:
     return NotFound(
-        f"The model `{model}` does not exist or you do not have access to it.", param="model", code="model_not_found"
+        f"The model `{model}` does not exist or you do not have access to it.", param=param, code="model_not_found"
     )
 
 

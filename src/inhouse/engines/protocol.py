@@ -105,6 +105,10 @@ class TextEngine(Protocol):
     def window(self) -> int:
         """Tokens that prompt and completion may fill together."""
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are: ids go from 0 to one less."""
+
     async def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of ``text``. With ``special``, control tokens written in the text are recognised."""
 

@@ -6,6 +6,22 @@ from inhouse.calls import Call
 from inhouse.engines.protocol import Completion
 from inhouse.generation.constraint import Constraint
 from inhouse.generation.items import Sampling
+from inhouse.kit.errors import InvalidRequest
+
+
+def check_biases(sampling: Sampling, vocabulary: int) -> None:
+    """Refuse a bias of a token that is none of the deployment's: it could change nothing.
+
+    Args:
+        vocabulary: how many tokens there are.
+
+    Raises:
+        InvalidRequest
+    """
+    if (largest := max(sampling.logit_bias, default=0)) >= vocabulary:
+        raise InvalidRequest(
+            f"Invalid key in 'logit_bias': {largest}. Maximum value is {vocabulary - 1}.", param="logit_bias"
+        )
 
 
 def completion(

@@ -16,7 +16,7 @@ from inhouse.generation.events import ChoiceFinished, EchoedPrompt, TextDelta, T
 from inhouse.generation.items import Sampling
 from inhouse.generation.merge import merged
 from inhouse.generation.remote import client_error
-from inhouse.generation.sampling import completion
+from inhouse.generation.sampling import check_biases, completion
 from inhouse.kit.errors import InvalidRequest
 from inhouse.metering.usage import Usage, reported_cache
 
@@ -61,6 +61,7 @@ async def generate_text(call: Call, request: TextRequest) -> AsyncGenerator[list
 
 
 async def _local(call: Call, engine: TextEngine, request: TextRequest) -> AsyncGenerator[list[TextEvent], None]:
+    check_biases(request.sampling, engine.vocabulary)
     prompts = [await _prompt(engine, request, prompt) for prompt in request.prompts]
     for prompt in prompts:
         prompt.check(call, engine.window, request.sampling.max_tokens or 0)
@@ -114,6 +115,13 @@ async def _prompt(engine: TextEngine, request: TextRequest, prompt: Prompt) -> _
         text, tokens = prompt, await engine.tokenize(prompt, special=True)
     else:
         tokens = list(prompt)
+        if (largest := max(tokens)) >= engine.vocabulary:
+            raise InvalidRequest(
+                "Invalid 'prompt': token id above maximum value. Expected a value <= "
+                f"{engine.vocabulary - 1}, but got {largest} instead.",
+                param="prompt",
+                code="integer_above_max_value",
+            )
         text = await engine.detokenize(tokens) if request.echo else ""
     ready = _Prompt(text, tokens)
     if request.echo and request.sampling.logprobs is not None:

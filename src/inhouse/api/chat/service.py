@@ -101,7 +101,7 @@ class ChatService:
             metadata=query.metadata or {},
         )
         if page is None:
-            raise _not_found(str(query.after))
+            raise _not_found(str(query.after), "after")
         rows, more = page
         data = [_completion(row) for row in rows]
         return wire.ChatCompletionList(
@@ -156,8 +156,8 @@ class ChatService:
         return stored
 
 
-def _not_found(completion_id: str) -> NotFound:
-    return NotFound(f"No such chat completion: {completion_id}", param="completion_id")
+def _not_found(completion_id: str, param: str = "completion_id") -> NotFound:
+    return NotFound(f"No such chat completion: {completion_id}", param=param)
 
 
 def _completion(stored: Stored) -> wire.StoredChatCompletion:

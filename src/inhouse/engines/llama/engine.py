@@ -75,7 +75,7 @@ class LlamaEngine:
     ) -> None:
         self.spec = spec
         self._plan = plan(spec)
-        self._controls = inspect_gguf(Path(spec.path)).control_tokens
+        self._model = inspect_gguf(Path(spec.path))
         self._supervisor = Supervisor(
             name,
             [sys.executable, "-m", "inhouse.engines.llama.host"],
@@ -86,11 +86,15 @@ class LlamaEngine:
         )
         self._client = Client(self._supervisor, stall_timeout)
         self._admission = Admission(spec.slots, self._plan.kv_tokens, max_queue)
-        self._constraints = ConstraintCheck(self._client, self._supervisor, self._controls)
+        self._constraints = ConstraintCheck(self._client, self._supervisor, self._model.control_tokens)
 
     @property
     def window(self) -> int:
         return self._plan.window
+
+    @property
+    def vocabulary(self) -> int:
+        return self._model.vocabulary or 0
 
     @property
     def status(self) -> EngineStatus:

@@ -136,8 +136,8 @@ class FunctionDeclaration(RequestObject, kw_only=True):
 class CreateChatCompletionRequest(RequestObject, kw_only=True):
     """Answer a conversation. A parameter that is null counts as left out."""
 
-    messages: Annotated[list[Message], Meta(min_length=1, description="The conversation so far.")]
     model: Annotated[str, doc("Id of the model: a snapshot, or an alias of one.")]
+    messages: Annotated[list[Message], Meta(min_length=1, description="The conversation so far.")]
     audio: Annotated[AudioOutput | None, doc("How to speak, when `modalities` has audio.")] = None
     frequency_penalty: FrequencyPenalty = None
     function_call: Annotated[Literal["none", "auto"] | ToolName | None, doc("Old form of `tool_choice`.")] = None
