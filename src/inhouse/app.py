@@ -22,6 +22,9 @@ from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
+from inhouse.api.organization.usage import UsageService
+from inhouse.api.organization.usage_routes import Usage
+from inhouse.api.organization.usage_store import UsageStore
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
@@ -65,6 +68,7 @@ class Platform:
             Chat(ChatService(self.calls, CompletionStore(self.database))),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
+            Usage(UsageService(UsageStore(self.database), self.catalog)),
         )
         self._v1 = Dispatcher(
             operations,
@@ -93,7 +97,7 @@ class Platform:
 
     async def start(self) -> None:
         """Settle what a killed process left behind, and begin to load the models that are to be ready."""
-        interrupted = await self.ledger.recover()
+        interrupted = await self.ledger.start()
         if interrupted:
             log.warning("calls of a killed process were settled as interrupted", calls=interrupted)
         await self.catalog.bindings.refresh()

@@ -21,8 +21,8 @@ from inhouse.engines.protocol import DecodingDefaults
 from inhouse.kit.errors import APIError
 from inhouse.metering.ledger import Ledger, Opening, Settlement
 from inhouse.metering.metrics import Metrics
-from inhouse.metering.pricing import cost_nanos, service_tier
-from inhouse.metering.usage import Usage
+from inhouse.metering.pricing import Rates, rates, service_tier
+from inhouse.metering.usage import Usage, family_of
 
 CLIENT_CLOSED_REQUEST = 499
 
@@ -45,6 +45,7 @@ class Calls:
         request_id: str,
         endpoint: str,
         tier: str | None = None,
+        batch: bool = False,
     ) -> Call:
         """Admit one request for a model.
 
@@ -53,6 +54,7 @@ class Calls:
             model: a card's id, an alias or a dated snapshot.
             endpoint: the card's key of the endpoint, e.g. ``chat_completions``.
             tier: the ``service_tier`` asked for.
+            batch: whether it is a line of a batch, which has prices of its own.
 
         Raises:
             NotFound: no such model here, or it is not deployed.
@@ -60,6 +62,7 @@ class Calls:
         """
         resolved = self._catalog.resolve(model, endpoint)
         granted = service_tier(resolved.card, resolved.snapshot, tier)
+        prices = rates(resolved.card, resolved.snapshot, granted, batch=batch)
         return Call(
             Opening(
                 id=request_id,
@@ -72,6 +75,12 @@ class Calls:
                 snapshot=resolved.snapshot.id,
                 deployment=resolved.deployment.id,
                 service_tier=granted,
+                user_id=caller.user_id,
+                family=family_of(endpoint),
+                batch=batch,
+                input_price=prices.input,
+                cached_input_price=prices.cached_input,
+                output_price=prices.output,
             ),
             resolved,
             self._engines.get(resolved.deployment),
@@ -93,6 +102,7 @@ class Call:
         self.prefill_ms: float | None = None
         self.decode_ms: float | None = None
         self._opening = opening
+        self._rates = Rates(opening.input_price, opening.cached_input_price, opening.output_price)
         self._ledger = ledger
         self._metrics = metrics
         self._started = time.perf_counter()
@@ -108,7 +118,7 @@ class Call:
         return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
 
     async def __aenter__(self) -> Call:
-        self._opened = self._ledger.open(self._opening)
+        self._opened = self._ledger.open(self._opening, self.usage)
         self._metrics.opened()
         return self
 
@@ -125,7 +135,7 @@ class Call:
     ) -> None:
         status, code = _outcome(error)
         usage = self.usage
-        cost = cost_nanos(self.card, self.snapshot, self.service_tier, usage)
+        cost = self._rates.cost_nanos(usage)
         self._metrics.settled(
             operation=self._opening.operation,
             model=self.snapshot.id,
@@ -144,6 +154,8 @@ class Call:
             cached_input_tokens=usage.cached_tokens,
             output_tokens=usage.output_tokens,
             cost_nanos=cost,
+            units=usage.units,
+            fee_nanos=usage.fee_nanos,
             first_token_ms=self._first_token_ms,
             prefill_ms=self.prefill_ms,
             decode_ms=self.decode_ms,

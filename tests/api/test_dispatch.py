@@ -31,6 +31,9 @@ class Caller(msgspec.Struct, frozen=True):
     project_id: str = "proj_one"
     key_id: str = "key_one"
 
+    def may(self, scope: str) -> bool:
+        return True
+
 
 class Gate:
     async def authenticate(self, headers: Mapping[str, str], method: str = "", path: str = "") -> Any:

@@ -13,6 +13,7 @@ from inhouse.access import store
 from inhouse.access.credentials import check_scope, credential, incorrect_key
 from inhouse.access.keys import Kind, digest, new_key
 from inhouse.access.recent import Recent
+from inhouse.access.scopes import Permission, allows
 from inhouse.access.store import Key, Project
 from inhouse.access.strength import UnusableKey, require_strong
 from inhouse.kit.errors import InvalidRequest, NotFound
@@ -34,6 +35,14 @@ class Caller(msgspec.Struct, frozen=True):
     project_id: str
     key_id: str
     admin: bool = False
+    user_id: str = ""
+    """The key's owner, a user or a service account; empty for keys made on the command line."""
+    permission: Permission = "all"
+    scopes: tuple[str, ...] = ()
+
+    def may(self, scope: str) -> bool:
+        """Whether the key allows what needs this scope."""
+        return allows(self.permission, self.scopes, self.admin, scope)
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -130,7 +139,15 @@ class Access:
         project_id = key.project_id or ""
         check_scope(headers, key.organization_id, project_id)
         self._touch(key, now)
-        return Caller(key.organization_id, project_id, key.id, key.kind == "admin")
+        return Caller(
+            key.organization_id,
+            project_id,
+            key.id,
+            key.kind == "admin",
+            key.user_id or "",
+            key.permission,
+            key.scopes,
+        )
 
     async def create_key(
         self,

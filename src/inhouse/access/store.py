@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from inhouse.access.keys import Kind, digest, hint
+from inhouse.access.scopes import Permission
 from inhouse.kit.ids import new_id
 from inhouse.storage.schema import api_keys, organizations, projects
 
@@ -36,6 +38,11 @@ class Key(msgspec.Struct, frozen=True):
     last_used_at: int | None
     expires_at: int | None
     revoked_at: int | None
+    user_id: str | None = None
+    """Its owner, a user or a service account."""
+    permission: Permission = "all"
+    scopes: tuple[str, ...] = ()
+    """Of a restricted key."""
 
 
 _KEY = select(*(api_keys.c[name] for name in Key.__struct_fields__))
@@ -46,6 +53,11 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
+def key_of(row: Row[Any]) -> Key:
+    scopes = () if row.scopes is None else msgspec.json.decode(row.scopes, type=tuple[str, ...])
+    return Key(**{**row._mapping, "scopes": scopes})
+
+
 def usable_key(connection: Connection, hash: str, at: int) -> Key | None:
     """The key with this hash, if at that time it is neither revoked nor expired nor its project archived."""
     statement = (
@@ -54,12 +66,12 @@ def usable_key(connection: Connection, hash: str, at: int) -> Key | None:
         .where(or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > at))
     )
     row = connection.execute(statement).first()
-    return None if row is None else Key(*row)
+    return None if row is None else key_of(row)
 
 
 def key_by_hash(connection: Connection, hash: str) -> Key | None:
     row = connection.execute(_KEY.where(api_keys.c.hash == hash)).first()
-    return None if row is None else Key(*row)
+    return None if row is None else key_of(row)
 
 
 def any_key(connection: Connection, kind: Kind) -> bool:
@@ -74,7 +86,7 @@ def list_keys(connection: Connection, organization_id: str | None, project_id: s
         statement = statement.where(api_keys.c.organization_id == organization_id)
     if project_id is not None:
         statement = statement.where(api_keys.c.project_id == project_id)
-    return [Key(*row) for row in connection.execute(statement)]
+    return [key_of(row) for row in connection.execute(statement)]
 
 
 def insert_key(
@@ -85,9 +97,28 @@ def insert_key(
     organization_id: str,
     project_id: str | None,
     expires_at: int | None = None,
+    *,
+    user_id: str | None = None,
+    permission: Permission = "all",
+    scopes: tuple[str, ...] = (),
 ) -> Key:
-    key = Key(new_id("key_"), kind, name, organization_id, project_id, hint(secret), now(), None, expires_at, None)
-    connection.execute(insert(api_keys).values(hash=digest(secret), **msgspec.structs.asdict(key)))
+    key = Key(
+        new_id("key_"),
+        kind,
+        name,
+        organization_id,
+        project_id,
+        hint(secret),
+        now(),
+        None,
+        expires_at,
+        None,
+        user_id,
+        permission,
+        scopes,
+    )
+    values = msgspec.structs.asdict(key) | {"scopes": msgspec.json.encode(scopes).decode() if scopes else None}
+    connection.execute(insert(api_keys).values(hash=digest(secret), **values))
     return key
 
 
@@ -98,7 +129,7 @@ def revoke(connection: Connection, id: str, organization_id: str | None) -> Key 
         mine.append(api_keys.c.organization_id == organization_id)
     connection.execute(update(api_keys).where(*mine, api_keys.c.revoked_at.is_(None)).values(revoked_at=now()))
     row = connection.execute(_KEY.where(*mine)).first()
-    return None if row is None else Key(*row)
+    return None if row is None else key_of(row)
 
 
 def touch(connection: Connection, id: str, at: int) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
+from inhouse.access.scopes import missing_scope
 from inhouse.api.cors import cors_headers
 from inhouse.api.operation import Download, Headers, Operation, Request
 from inhouse.kit.errors import APIError, InvalidRequest, PayloadTooLarge, ServerError
@@ -151,6 +152,8 @@ class Exchange:
         self._request = request = Request(
             self._id, operation, caller, self._headers, client[0] if client else None, self._received_at
         )
+        if not caller.may(operation.scope):
+            raise missing_scope(operation.scope)
         arguments = await self._arguments(operation, values)
         self._task = asyncio.current_task()
         self._watch_timer = asyncio.get_running_loop().call_later(_GRACE_S, self._begin_watch)

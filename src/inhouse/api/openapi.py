@@ -13,6 +13,7 @@ from inhouse.api.operation import Operation, operations_of
 from inhouse.kit.errors import (
     APIError,
     ErrorResponse,
+    Forbidden,
     InvalidRequest,
     NotFound,
     PayloadTooLarge,
@@ -25,7 +26,7 @@ Document = dict[str, Any]
 
 _TEMPLATE = "#/components/schemas/{name}"
 _SECURITY = "ApiKeyAuth"
-_ALWAYS: tuple[type[APIError], ...] = (Unauthenticated, RateLimited, ServerError)
+_ALWAYS: tuple[type[APIError], ...] = (Unauthenticated, Forbidden, RateLimited, ServerError)
 _MEANINGS = {
     400: "The request is not valid.",
     401: "No valid API key was given.",

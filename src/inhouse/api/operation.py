@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_a
 
 import msgspec
 
+from inhouse.access.scopes import scope_of
 from inhouse.kit.errors import APIError
 from inhouse.kit.sse import EventStream
 from inhouse.kit.validation import Style
@@ -135,6 +136,8 @@ class Operation:
     style: Style
     """How validation errors at the top level are worded."""
     deprecated: bool
+    scope: str
+    """What the caller's key must allow, see ``access.scopes``."""
     errors: tuple[type[APIError], ...]
     """Errors beyond those that every operation can answer with."""
     parameters: tuple[tuple[str, Any], ...]
@@ -166,6 +169,7 @@ def operation(
     status: int = 200,
     style: Style = "named",
     deprecated: bool = False,
+    scope: str | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated method as an operation of the API.
 
@@ -176,6 +180,7 @@ def operation(
         errors: error classes it raises beyond those of every operation.
         status: of a success.
         style: ``legacy`` for the older routes' wording of unknown and missing top-level parameters.
+        scope: what the caller's key must allow; by default what ``access.scopes.scope_of`` says.
 
     Raises:
         DeclarationError: while importing, if the declaration is wrong.
@@ -183,7 +188,7 @@ def operation(
 
     def declare(handler: Handler) -> Handler:
         handler.__operation__ = _read(  # type: ignore[attr-defined]
-            handler, method, path, id, tag, tuple(errors), status, style, deprecated
+            handler, method, path, id, tag, tuple(errors), status, style, deprecated, scope or scope_of(method, path)
         )
         return handler
 
@@ -231,6 +236,7 @@ def _read(
     status: int,
     style: Style,
     deprecated: bool,
+    scope: str,
 ) -> Operation:
     where = f"{handler.__module__}.{handler.__qualname__} ({method} {path})"
 
@@ -318,6 +324,7 @@ def _read(
         status=status,
         style=style,
         deprecated=deprecated,
+        scope=scope,
         errors=errors,
         parameters=tuple(parameters),
         body_kind=body_kind,

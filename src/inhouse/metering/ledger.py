@@ -1,27 +1,44 @@
 """The ledger: one row a call, opened when it is admitted, settled exactly once.
 
 Rows are buffered and written in groups, so that the cost of a commit is shared by all calls of the moment. A row is
-durable before the first byte of its answer leaves, and settled before the last.
+durable before the first byte of its answer leaves, and settled before the last. What usage and cost come to by minute,
+hour and day (``rollups``) is written in the same transaction.
+
+A row carries the instance (``instances``) that serves it. While a call is open, every beat records what it has used so
+far. If its process dies, another one, or the same one started again, settles the row as interrupted: it is billed what
+was last recorded, which is never too much, and up to one beat too little.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, update
+import structlog
+from sqlalchemy import Connection, Row, bindparam, insert, literal_column, select, update
 
+from inhouse.metering import instances, rollups
+from inhouse.metering.rollups import Booking, Series
+from inhouse.metering.usage import Usage
 from inhouse.storage.database import Database
 from inhouse.storage.schema import calls
+from inhouse.storage.schema import instances as instances_table
 
 INTERRUPTED_STATUS = 500
+MAX_IDS = 500
+"""Ids in one statement."""
+_IS_OPEN = calls.c.state == literal_column("'open'")
+"""Written out, not bound: only so do the databases see that ``ix_calls_open`` answers it."""
+
+log = structlog.get_logger(__name__)
 
 
 class Opening(msgspec.Struct, kw_only=True, frozen=True):
-    """What is known when a call is admitted. Times are Unix microseconds."""
+    """What is known when a call is admitted. Times are Unix microseconds, prices nano-dollars a token."""
 
     id: str
     created_at: int
@@ -33,6 +50,14 @@ class Opening(msgspec.Struct, kw_only=True, frozen=True):
     snapshot: str
     deployment: str
     service_tier: str
+    user_id: str = ""
+    family: str = "completions"
+    batch: bool = False
+    detail: str = ""
+    """See ``rollups.Series``."""
+    input_price: int = 0
+    cached_input_price: int = 0
+    output_price: int = 0
 
 
 class Settlement(msgspec.Struct, kw_only=True, frozen=True):
@@ -46,65 +71,156 @@ class Settlement(msgspec.Struct, kw_only=True, frozen=True):
     cached_input_tokens: int
     output_tokens: int
     cost_nanos: int
+    units: int = 0
+    fee_nanos: int = 0
     first_token_ms: float | None = None
     prefill_ms: float | None = None
     decode_ms: float | None = None
 
 
+class _OpenCall(msgspec.Struct):
+    usage: Usage
+    recorded: tuple[int, ...] = (0, 0, 0, 0, 0)
+
+
+_USED = ("input_tokens", "cached_input_tokens", "output_tokens", "units", "fee_nanos")
+_COST = (
+    (calls.c.input_tokens - calls.c.cached_input_tokens) * calls.c.input_price
+    + calls.c.cached_input_tokens * calls.c.cached_input_price
+    + calls.c.output_tokens * calls.c.output_price
+    + calls.c.fee_nanos
+)
+"""What a row comes to by its own prices."""
+
 _OPEN = insert(calls)
 _SETTLE = (
     update(calls)
-    .where(calls.c.id == bindparam("call_id"), calls.c.state == "open")
+    .where(calls.c.id == bindparam("call_id"))
     .values({name: bindparam(f"new_{name}") for name in (*Settlement.__struct_fields__[1:], "state")})
 )
+_RECORD = (
+    update(calls)
+    .where(calls.c.id == bindparam("call_id"), calls.c.state == "open")
+    .values({name: bindparam(f"new_{name}") for name in _USED})
+)
+_FIXED = (
+    *(
+        "id",
+        "organization_id",
+        "family",
+        "project_id",
+        "user_id",
+        "key_id",
+        "snapshot",
+        "batch",
+        "service_tier",
+        "detail",
+    ),
+    *("input_price", "cached_input_price", "output_price"),
+)
+_STILL_OPEN = (
+    select(*(calls.c[name] for name in _FIXED))
+    .where(calls.c.id.in_(bindparam("ids", expanding=True)), calls.c.state == "open")
+    .order_by(calls.c.id)
+    .with_for_update()
+)
+_ABANDONED = select(*(calls.c[name] for name in (*_FIXED, *_USED))).where(_IS_OPEN)
 
 
 class Ledger:
-    """Writes calls to the database in groups.
+    """Writes calls to the database in groups. ``start`` comes before the first call, ``close`` after the last.
 
-    Errors of the database reach every call of the group: a call whose row cannot be written is not served.
+    Errors of the database reach every call of the group: a call whose row cannot be written is not served. A
+    settlement that could not be written is tried again with every beat.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, beat_s: float = instances.BEAT_S) -> None:
+        self.instance = instances.new_instance_id()
         self._database = database
+        self._beat_s = beat_s
         self._opened: dict[str, dict[str, Any]] = {}
-        self._settled: list[dict[str, Any]] = []
+        self._settled: list[Settlement] = []
+        self._open: dict[str, _OpenCall] = {}
+        self._series: dict[Series, int] = {}
         self._flushed: asyncio.Future[None] | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
 
-    def open(self, opening: Opening) -> asyncio.Future[None]:
-        """Book a call. The future resolves when the row is durable; shield it when you await it."""
+    async def start(self) -> int:
+        """Take part: tell the others that this process is alive, and settle what dead ones left open.
+
+        Returns:
+            How many calls that were.
+        """
+        process = instances.this_process()
+        await self._database.write(lambda connection: instances.register(connection, self.instance, process))
+        interrupted = await self.recover()
+        self._beating = asyncio.create_task(self._beat())
+        return interrupted
+
+    def open(self, opening: Opening, usage: Usage | None = None) -> asyncio.Future[None]:
+        """Book a call. The future resolves when the row is durable; shield it when you await it.
+
+        Args:
+            usage: kept up to date by the call; what is recorded of it if this process should die.
+        """
         row = msgspec.structs.asdict(opening)
-        row["state"] = "open"
+        row["state"], row["instance"] = "open", self.instance
         self._opened[opening.id] = row
+        self._open[opening.id] = _OpenCall(usage or Usage())
         return self._flush()
 
     async def settle(self, settlement: Settlement) -> None:
         """Close a call's row. Returns when it is durable; a second settlement of one id changes nothing."""
-        values = msgspec.structs.asdict(settlement)
-        call_id = values.pop("id")
-        self._settled.append(
-            {"call_id": call_id, "new_state": "settled", **{f"new_{name}": value for name, value in values.items()}}
-        )
+        self._open.pop(settlement.id, None)
+        self._settled.append(settlement)
         await asyncio.shield(self._flush())
 
     async def recover(self) -> int:
-        """Settle the rows that a killed process left open: interrupted, nothing billed beyond what is recorded.
+        """Settle the calls of dead processes as interrupted, billed what was last recorded of them.
 
         Returns:
-            How many there were. Call it once, before the first call is opened.
+            How many there were.
         """
         now = time.time_ns() // 1000
-        statement = (
-            update(calls)
-            .where(calls.c.state == "open")
-            .values(state="interrupted", settled_at=now, status=INTERRUPTED_STATUS, error_code="interrupted")
-        )
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+        return await self._database.write(partial(_recover, now=now))
 
     async def close(self) -> None:
-        if self._writer is not None:
+        """Finish writing and leave. Calls that are still open then count as interrupted."""
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.gather(self._beating, return_exceptions=True)
+        while self._writer is not None:
             await self._writer
+        if self._beating is not None and not self._settled:
+            await self._database.write(lambda connection: instances.remove(connection, [self.instance]))
+
+    async def beat(self) -> None:
+        """Say that this process is alive, record what open calls have used, and settle what others left."""
+        used: list[dict[str, Any]] = []
+        for id, call in self._open.items():
+            now = _used(call.usage)
+            if now != call.recorded and id not in self._opened:
+                call.recorded = now
+                used.append({"call_id": id, **{f"new_{name}": n for name, n in zip(_USED, now, strict=True)}})
+        if not await self._database.write(partial(_beat, id=self.instance, used=used)):
+            # The others took this process for dead and settled its calls; it goes on as a new one.
+            self.instance = instances.new_instance_id()
+            log.error("this process was taken for dead after a pause; its open calls were settled as interrupted")
+            process = instances.this_process()
+            await self._database.write(lambda connection: instances.register(connection, self.instance, process))
+        if self._settled:
+            await asyncio.shield(self._flush())
+        if interrupted := await self.recover():
+            log.warning("calls of a dead process were settled as interrupted", calls=interrupted)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._beat_s)
+            try:
+                await self.beat()
+            except Exception:
+                log.exception("the ledger's beat failed")
 
     def _flush(self) -> asyncio.Future[None]:
         """The write that will hold everything buffered so far."""
@@ -120,9 +236,11 @@ class Ledger:
                 self._flushed = None
                 opened, self._opened = self._opened, {}
                 settled, self._settled = self._settled, []
+                work = partial(_store, opened=list(opened.values()), settled=settled, known=self._series)
                 try:
-                    await self._database.write(partial(_store, opened=opened, settled=settled))
+                    self._series |= await self._database.write(work)
                 except Exception as error:
+                    self._settled[:0] = settled
                     flushed.set_exception(error)
                     flushed.exception()  # an opening that nobody awaits any more is not a warning
                 else:
@@ -131,8 +249,84 @@ class Ledger:
             self._writer = None
 
 
-def _store(connection: Connection, opened: dict[str, dict[str, Any]], settled: list[dict[str, Any]]) -> None:
+def _store(
+    connection: Connection, opened: list[dict[str, Any]], settled: list[Settlement], known: dict[Series, int]
+) -> dict[Series, int]:
     if opened:
-        connection.execute(_OPEN, list(opened.values()))
-    if settled:
-        connection.execute(_SETTLE, settled)
+        connection.execute(_OPEN, opened)
+    if not settled:
+        return {}
+    final = {settlement.id: settlement for settlement in reversed(settled)}
+    rows = [row for ids in _chunks(sorted(final)) for row in connection.execute(_STILL_OPEN, {"ids": ids})]
+    if not rows:
+        return {}
+    changes = []
+    for row in rows:
+        values = msgspec.structs.asdict(final[row.id])
+        changes.append({"call_id": values.pop("id"), "new_state": "settled"})
+        changes[-1] |= {f"new_{name}": value for name, value in values.items()}
+    connection.execute(_SETTLE, changes)
+    return rollups.add(connection, [_booking(row, final[row.id]) for row in rows], known)
+
+
+def _recover(connection: Connection, now: int) -> int:
+    dead = instances.dead(connection)
+    alive = select(instances_table.c.id).where(instances_table.c.id.not_in(dead))
+    rows = connection.execute(_ABANDONED.where(calls.c.instance.not_in(alive)).with_for_update()).all()
+    for ids in _chunks([row.id for row in rows]):
+        connection.execute(
+            update(calls)
+            .where(calls.c.id.in_(ids))
+            .values(
+                state="interrupted",
+                settled_at=now,
+                status=INTERRUPTED_STATUS,
+                error_code="interrupted",
+                cost_nanos=_COST,
+            )
+        )
+    rollups.add(connection, [_booking(row, row, now) for row in rows], {})
+    if dead:
+        instances.remove(connection, dead)
+    return len(rows)
+
+
+def _beat(connection: Connection, id: str, used: list[dict[str, Any]]) -> bool:
+    if used:
+        connection.execute(_RECORD, used)
+    return instances.beat(connection, id)
+
+
+def _used(usage: Usage) -> tuple[int, ...]:
+    """In the order of ``_USED``."""
+    return usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.units, usage.fee_nanos
+
+
+def _booking(row: Row[Any], used: Any, interrupted_at: int | None = None) -> Booking:
+    return Booking(
+        Series(
+            row.organization_id,
+            row.family,
+            row.project_id,
+            row.user_id,
+            row.key_id,
+            row.snapshot,
+            bool(row.batch),
+            row.service_tier,
+            row.detail,
+        ),
+        used.settled_at if interrupted_at is None else interrupted_at,
+        used.status if interrupted_at is None else INTERRUPTED_STATUS,
+        used.input_tokens,
+        used.cached_input_tokens,
+        used.output_tokens,
+        used.units,
+        row.input_price,
+        row.cached_input_price,
+        row.output_price,
+        used.fee_nanos,
+    )
+
+
+def _chunks(ids: list[str]) -> Iterable[list[str]]:
+    return (ids[at : at + MAX_IDS] for at in range(0, len(ids), MAX_IDS))

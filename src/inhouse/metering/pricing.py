@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from inhouse.catalog.cards import Card, Snapshot, TokenPrices
 from inhouse.kit.errors import InvalidRequest
 from inhouse.metering.usage import Usage
 
 DEFAULT, PRIORITY = "default", "priority"
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Nano-dollars a token that a call is billed by; they stand in its row of the ledger."""
+
+    input: int
+    cached_input: int
+    output: int
+
+    def cost_nanos(self, usage: Usage) -> int:
+        """Nano-dollars for what was used: tokens by their prices, and the fees."""
+        return (
+            (usage.input_tokens - usage.cached_tokens) * self.input
+            + usage.cached_tokens * self.cached_input
+            + usage.output_tokens * self.output
+            + usage.fee_nanos
+        )
 
 
 def service_tier(card: Card, snapshot: Snapshot, asked: str | None) -> str:
@@ -24,13 +43,10 @@ def service_tier(card: Card, snapshot: Snapshot, asked: str | None) -> str:
     )
 
 
-def cost_nanos(card: Card, snapshot: Snapshot, tier: str, usage: Usage) -> int:
-    """Nano-dollars for what was used."""
+def rates(card: Card, snapshot: Snapshot, tier: str, *, batch: bool = False) -> Rates:
+    """What a token costs in this tier, or in a batch where the card has a price for that."""
     prices = card.prices_of(snapshot)
-    rates: TokenPrices = (prices.priority if tier == PRIORITY else None) or prices.standard
-    cached = rates.input if rates.cached_input is None else rates.cached_input
-    return (
-        (usage.input_tokens - usage.cached_tokens) * rates.input
-        + usage.cached_tokens * cached
-        + usage.output_tokens * rates.output
-    )
+    chosen: TokenPrices | None = prices.batch if batch else prices.priority if tier == PRIORITY else None
+    chosen = chosen or prices.standard
+    cached = chosen.input if chosen.cached_input is None else chosen.cached_input
+    return Rates(int(chosen.input), int(cached), int(chosen.output))

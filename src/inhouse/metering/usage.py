@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Family = Literal[
+    "completions",
+    "embeddings",
+    "moderations",
+    "images",
+    "audio_speeches",
+    "audio_transcriptions",
+    "vector_stores",
+    "code_interpreter_sessions",
+    "file_search_calls",
+    "web_search_calls",
+]
+"""What usage is reported under, as the official usage operations divide it."""
+
+_FAMILIES: dict[str, Family] = {
+    "embeddings": "embeddings",
+    "moderation": "moderations",
+    "image_generation": "images",
+    "image_edit": "images",
+    "speech_generation": "audio_speeches",
+    "transcription": "audio_transcriptions",
+    "translation": "audio_transcriptions",
+}
+
+
+def family_of(endpoint: str) -> Family:
+    """The family of a card's endpoint; whatever writes text is ``completions``."""
+    return _FAMILIES.get(endpoint, "completions")
 
 
 class Usage(msgspec.Struct, tag="usage"):
     """Tokens of one call. As an event of a generation it comes once, last.
 
     ``cached_tokens`` is a part of ``input_tokens``: what the engine really reused, told as the contract tells it
-    (see ``reported_cache``).
+    (see ``reported_cache``). ``units`` is what the family counts beside tokens: images, characters, seconds.
+    ``fee_nanos`` is what is not priced by token: images, tool calls; nano-dollars.
     """
 
     input_tokens: int = 0
@@ -18,6 +50,8 @@ class Usage(msgspec.Struct, tag="usage"):
     reasoning_tokens: int = 0
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
+    units: int = 0
+    fee_nanos: int = 0
 
 
 CACHE_MINIMUM = 1024

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Float,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -64,6 +66,9 @@ api_keys = Table(
     Column("last_used_at", BigInteger),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("user_id", Text),  # its owner, a user or a service account; NULL for keys made on the command line
+    Column("permission", Text, nullable=False, server_default=text("'all'")),
+    Column("scopes", Text),  # JSON list, for restricted keys
     CheckConstraint("kind IN ('project', 'admin')", name="kind"),
     CheckConstraint("(kind = 'project') = (project_id IS NOT NULL)", name="scope"),
 )
@@ -93,6 +98,16 @@ calls = Table(
     Column("first_token_ms", Float),
     Column("prefill_ms", Float),
     Column("decode_ms", Float),
+    Column("user_id", Text, nullable=False, server_default=text("''")),
+    Column("family", Text, nullable=False, server_default=text("'completions'")),
+    Column("batch", Boolean, nullable=False, server_default=text("false")),
+    Column("detail", Text, nullable=False, server_default=text("''")),  # what the family tells apart beside these
+    Column("units", BigInteger, nullable=False, server_default=text("0")),
+    Column("input_price", BigInteger, nullable=False, server_default=text("0")),  # nano-dollars a token
+    Column("cached_input_price", BigInteger, nullable=False, server_default=text("0")),
+    Column("output_price", BigInteger, nullable=False, server_default=text("0")),
+    Column("fee_nanos", BigInteger, nullable=False, server_default=text("0")),  # whatever is not priced by token
+    Column("instance", Text, nullable=False, server_default=text("''")),
     CheckConstraint("state IN ('open', 'settled', 'interrupted')", name="state"),
     Index(None, "project_id", "created_at"),
     Index(None, "deployment", "created_at"),
@@ -103,6 +118,63 @@ Index(
     calls.c.created_at,
     sqlite_where=calls.c.state == text("'open'"),
     postgresql_where=calls.c.state == text("'open'"),
+)
+
+# Server processes that may have open calls. One whose beat is too old, or that the system says is gone, is dead.
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("beat_at", BigInteger, nullable=False),  # by the database's clock
+    Column("process", Text, nullable=False),  # where and which, see metering.instances; empty if unknown
+)
+
+# Who used what, once: the combinations that usage is grouped and filtered by.
+usage_series = Table(
+    "usage_series",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("organization_id", Text, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("model", Text, nullable=False),  # the snapshot
+    Column("batch", Boolean, nullable=False),
+    Column("service_tier", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    UniqueConstraint(
+        "organization_id",
+        "family",
+        "project_id",
+        "user_id",
+        "key_id",
+        "model",
+        "batch",
+        "service_tier",
+        "detail",
+        name="uq_usage_series",
+    ),
+)
+
+# Sums of settled calls by minute, hour and day, written in the transaction that settles them.
+usage_rollups = Table(
+    "usage_rollups",
+    metadata,
+    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("width", Integer, primary_key=True, autoincrement=False),  # seconds: 60, 3600 or 86400
+    Column("start", BigInteger, primary_key=True, autoincrement=False),  # Unix seconds, a multiple of the width
+    Column("requests", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("input_nanos", BigInteger, nullable=False),
+    Column("cached_input_nanos", BigInteger, nullable=False),
+    Column("output_nanos", BigInteger, nullable=False),
+    Column("fee_nanos", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 bindings = Table(

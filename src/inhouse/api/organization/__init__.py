@@ -1,0 +1,1 @@
+"""Administration of an organization: usage, costs, projects, people, keys, the audit log."""

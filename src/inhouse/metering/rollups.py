@@ -1,0 +1,175 @@
+"""Sums of settled calls by minute, hour and day.
+
+A call counts in the minute, hour and day (UTC) in which it was settled, so a bucket that is over never changes. The
+sums are written in the transaction that settles the call, so they hold what the ledger holds, whenever the process
+dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, and_, case, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from inhouse.storage.schema import calls, usage_rollups, usage_series
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+WIDTHS = (MINUTE, HOUR, DAY)
+"""Seconds that the sums are kept for."""
+SECOND_US = 1_000_000
+
+SUMS = (
+    "requests",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "units",
+    "input_nanos",
+    "cached_input_nanos",
+    "output_nanos",
+    "fee_nanos",
+)
+"""Columns that add up."""
+
+
+class Series(msgspec.Struct, frozen=True):
+    """A combination that usage is told apart by. What does not apply is empty."""
+
+    organization_id: str
+    family: str
+    project_id: str
+    user_id: str
+    key_id: str
+    model: str
+    """The snapshot."""
+    batch: bool
+    service_tier: str
+    detail: str = ""
+    """What the family tells apart besides: ``source/size`` of images, a vector store, a context level."""
+
+
+class Booking(msgspec.Struct, frozen=True):
+    """One settled call. ``settled_at`` in Unix microseconds; prices in nano-dollars a token."""
+
+    series: Series
+    settled_at: int
+    status: int
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    units: int
+    input_price: int
+    cached_input_price: int
+    output_price: int
+    fee_nanos: int
+
+    @property
+    def sums(self) -> tuple[int, ...]:
+        """What the call adds to each of ``SUMS``."""
+        uncached = self.input_tokens - self.cached_input_tokens
+        return (
+            int(self.status < 400 or self.input_tokens + self.output_tokens + self.units > 0),
+            self.input_tokens,
+            self.cached_input_tokens,
+            self.output_tokens,
+            self.units,
+            uncached * self.input_price,
+            self.cached_input_tokens * self.cached_input_price,
+            self.output_tokens * self.output_price,
+            self.fee_nanos,
+        )
+
+
+def add(connection: Connection, bookings: Iterable[Booking], known: Mapping[Series, int]) -> dict[Series, int]:
+    """Adds calls to their sums. The caller makes sure that each is booked once.
+
+    Args:
+        known: ids of series that are committed already.
+
+    Returns:
+        The ids of the other series, to be remembered once this transaction is committed.
+    """
+    totals: dict[tuple[Series, int, int], list[int]] = {}
+    for booking in bookings:
+        second = booking.settled_at // SECOND_US
+        amounts = booking.sums
+        for width in WIDTHS:
+            total = totals.setdefault((booking.series, width, second - second % width), [0] * len(SUMS))
+            for place, amount in enumerate(amounts):
+                total[place] += amount
+    if not totals:
+        return {}
+    new = {series: _id_of(connection, series) for series in {key[0] for key in totals} if series not in known}
+    ids = {**known, **new} if new else known
+    # In the order of the key, so that two processes never wait for each other's rows.
+    rows = sorted((ids[series], width, start, *total) for (series, width, start), total in totals.items())
+    names = ("series_id", "width", "start", *SUMS)
+    connection.execute(_add(connection.dialect.name), [dict(zip(names, row, strict=True)) for row in rows])
+    return new
+
+
+def as_booked(width: int) -> Select[Any]:
+    """The sums as the ledger has them, series by series: what ``as_kept`` has to equal."""
+    second = calls.c.settled_at // SECOND_US
+    start = (second - second % width).label("start")
+    used = calls.c.input_tokens + calls.c.output_tokens + calls.c.units
+    uncached = calls.c.input_tokens - calls.c.cached_input_tokens
+    amounts = {
+        "requests": case((and_(calls.c.status >= 400, used == 0), 0), else_=1),
+        "input_tokens": calls.c.input_tokens,
+        "cached_input_tokens": calls.c.cached_input_tokens,
+        "output_tokens": calls.c.output_tokens,
+        "units": calls.c.units,
+        "input_nanos": uncached * calls.c.input_price,
+        "cached_input_nanos": calls.c.cached_input_tokens * calls.c.cached_input_price,
+        "output_nanos": calls.c.output_tokens * calls.c.output_price,
+        "fee_nanos": calls.c.fee_nanos,
+    }
+    dimensions = [calls.c["snapshot" if name == "model" else name] for name in Series.__struct_fields__]
+    return (
+        select(*dimensions, start, *(func.sum(amounts[name]).label(name) for name in SUMS))
+        .where(calls.c.state != "open")
+        .group_by(*dimensions, start)
+    )
+
+
+def as_kept(width: int) -> Select[Any]:
+    """The sums as they are kept."""
+    dimensions = [usage_series.c[name] for name in Series.__struct_fields__]
+    return (
+        select(*dimensions, usage_rollups.c.start, *(usage_rollups.c[name] for name in SUMS))
+        .join_from(usage_rollups, usage_series, usage_series.c.id == usage_rollups.c.series_id)
+        .where(usage_rollups.c.width == width)
+    )
+
+
+def _id_of(connection: Connection, series: Series) -> int:
+    values = msgspec.structs.asdict(series)
+    found = select(usage_series.c.id).where(*(usage_series.c[name] == value for name, value in values.items()))
+    known = connection.execute(found).scalar()
+    if known is None:
+        connection.execute(_new_series(connection.dialect.name), values)
+        known = connection.execute(found).scalar_one()
+    return int(known)
+
+
+@cache
+def _new_series(dialect: str) -> Any:
+    return _insert(dialect)(usage_series).on_conflict_do_nothing()
+
+
+@cache
+def _add(dialect: str) -> Any:
+    statement = _insert(dialect)(usage_rollups)
+    return statement.on_conflict_do_update(
+        index_elements=["series_id", "width", "start"],
+        set_={name: usage_rollups.c[name] + statement.excluded[name] for name in SUMS},
+    )
+
+
+def _insert(dialect: str) -> Any:
+    return sqlite.insert if dialect == "sqlite" else postgresql.insert

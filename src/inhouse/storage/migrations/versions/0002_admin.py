@@ -1,0 +1,111 @@
+"""Usage by minute, hour and day; prices on every call; the processes that serve."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002_admin"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_ZERO = sa.text("0")
+_EMPTY = sa.text("''")
+_SERIES = ("organization_id", "family", "project_id", "user_id", "key_id", "model", "batch", "service_tier", "detail")
+_SUMS = (
+    "requests",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "units",
+    "input_nanos",
+    "cached_input_nanos",
+    "output_nanos",
+    "fee_nanos",
+)
+
+
+def upgrade() -> None:
+    for column in (
+        sa.Column("user_id", sa.Text, nullable=False, server_default=_EMPTY),
+        sa.Column("family", sa.Text, nullable=False, server_default=sa.text("'completions'")),
+        sa.Column("batch", sa.Boolean, nullable=False, server_default=sa.text("false")),
+        sa.Column("detail", sa.Text, nullable=False, server_default=_EMPTY),
+        sa.Column("units", sa.BigInteger, nullable=False, server_default=_ZERO),
+        sa.Column("input_price", sa.BigInteger, nullable=False, server_default=_ZERO),
+        sa.Column("cached_input_price", sa.BigInteger, nullable=False, server_default=_ZERO),
+        sa.Column("output_price", sa.BigInteger, nullable=False, server_default=_ZERO),
+        sa.Column("fee_nanos", sa.BigInteger, nullable=False, server_default=_ZERO),
+        sa.Column("instance", sa.Text, nullable=False, server_default=_EMPTY),
+    ):
+        op.add_column("calls", column)
+    op.add_column("api_keys", sa.Column("user_id", sa.Text))
+    op.add_column("api_keys", sa.Column("permission", sa.Text, nullable=False, server_default=sa.text("'all'")))
+    op.add_column("api_keys", sa.Column("scopes", sa.Text))
+    op.create_table(
+        "instances",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("started_at", sa.BigInteger, nullable=False),
+        sa.Column("beat_at", sa.BigInteger, nullable=False),
+        sa.Column("process", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_instances"),
+    )
+    op.create_table(
+        "usage_series",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False, autoincrement=True),
+        *(sa.Column(name, sa.Boolean if name == "batch" else sa.Text, nullable=False) for name in _SERIES),
+        sa.PrimaryKeyConstraint("id", name="pk_usage_series"),
+        sa.UniqueConstraint(*_SERIES, name="uq_usage_series"),
+    )
+    op.create_table(
+        "usage_rollups",
+        sa.Column("series_id", sa.BigInteger, nullable=False, autoincrement=False),
+        sa.Column("width", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("start", sa.BigInteger, nullable=False, autoincrement=False),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in _SUMS),
+        sa.PrimaryKeyConstraint("series_id", "width", "start", name="pk_usage_rollups"),
+        sqlite_with_rowid=False,
+    )
+    _book_earlier_calls()
+
+
+def _book_earlier_calls() -> None:
+    """Calls from before prices were kept: their cost stands as a fee, and they count like all others."""
+    op.execute("UPDATE calls SET fee_nanos = cost_nanos")
+    dimensions = ", ".join("snapshot" if name == "model" else name for name in _SERIES)
+    op.execute(
+        f"INSERT INTO usage_series ({', '.join(_SERIES)}) "  # noqa: S608
+        f"SELECT DISTINCT {dimensions} FROM calls WHERE state <> 'open' ORDER BY {dimensions}"
+    )
+    same = " AND ".join(f"s.{name} = c.{'snapshot' if name == 'model' else name}" for name in _SERIES)
+    for width in (60, 3600, 86400):
+        op.execute(
+            f"INSERT INTO usage_rollups "  # noqa: S608
+            f"SELECT s.id, {width}, c.settled_at / 1000000 - c.settled_at / 1000000 % {width}, "
+            "sum(CASE WHEN c.status < 400 OR c.input_tokens + c.output_tokens > 0 THEN 1 ELSE 0 END), "
+            "sum(c.input_tokens), sum(c.cached_input_tokens), sum(c.output_tokens), 0, 0, 0, 0, sum(c.cost_nanos) "
+            f"FROM calls c JOIN usage_series s ON {same} WHERE c.state <> 'open' GROUP BY 1, 3"
+        )
+
+
+def downgrade() -> None:
+    for table in ("usage_rollups", "usage_series", "instances"):
+        op.drop_table(table)
+    with op.batch_alter_table("api_keys") as keys:
+        for column in ("user_id", "permission", "scopes"):
+            keys.drop_column(column)
+    with op.batch_alter_table("calls") as calls:
+        for column in (
+            "user_id",
+            "family",
+            "batch",
+            "detail",
+            "units",
+            "input_price",
+            "cached_input_price",
+            "output_price",
+            "fee_nanos",
+            "instance",
+        ):
+            calls.drop_column(column)
