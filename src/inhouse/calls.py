@@ -46,6 +46,7 @@ class Calls:
         endpoint: str,
         tier: str | None = None,
         batch: bool = False,
+        streams: bool = True,
     ) -> Call:
         """Admit one request for a model.
 
@@ -55,6 +56,7 @@ class Calls:
             endpoint: the card's key of the endpoint, e.g. ``chat_completions``.
             tier: the ``service_tier`` asked for.
             batch: whether it is a line of a batch, which has prices of its own.
+            streams: whether anything of the answer is given away before the call is settled.
 
         Raises:
             NotFound: no such model here, or it is not deployed.
@@ -86,13 +88,23 @@ class Calls:
             self._engines.get(resolved.deployment),
             self._ledger,
             self._metrics,
+            streams=streams,
         )
 
 
 class Call:
     """One request on its walk. Enter it with ``async with``."""
 
-    def __init__(self, opening: Opening, resolved: Resolved, engine: Engine, ledger: Ledger, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        opening: Opening,
+        resolved: Resolved,
+        engine: Engine,
+        ledger: Ledger,
+        metrics: Metrics,
+        *,
+        streams: bool,
+    ) -> None:
         self.card = resolved.card
         self.snapshot = resolved.snapshot
         self.deployment = resolved.deployment
@@ -105,6 +117,8 @@ class Call:
         self._rates = Rates(opening.input_price, opening.cached_input_price, opening.output_price)
         self._ledger = ledger
         self._metrics = metrics
+        self._streams = streams
+        self._opened: asyncio.Future[None] | None = None
         self._started = time.perf_counter()
         self._first_token_ms: float | None = None
 
@@ -118,7 +132,10 @@ class Call:
         return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
 
     async def __aenter__(self) -> Call:
-        self._opened = self._ledger.open(self._opening, self.usage)
+        if self._streams:
+            self._opened = self._ledger.open(self._opening, self.usage)
+        else:
+            self._ledger.open_lazily(self._opening, self.usage)
         self._metrics.opened()
         return self
 
@@ -126,9 +143,8 @@ class Call:
         """To be awaited before anything of the answer is given away: from here on the call is on the books."""
         if self._first_token_ms is None:
             self._first_token_ms = (time.perf_counter() - self._started) * 1000
-            if not self._opened.done():
+            if self._opened is not None:
                 await asyncio.shield(self._opened)
-            self._opened.result()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -32,6 +32,7 @@ class ChatService:
             body.model,
             request_id=request.request_id,
             endpoint="chat_completions",
+            streams=bool(body.stream),
             tier=body.service_tier,
         )
 

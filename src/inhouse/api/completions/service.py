@@ -35,6 +35,7 @@ class CompletionsService:
             body.model,
             request_id=request.request_id,
             endpoint="completions",
+            streams=bool(body.stream),
         )
 
     async def complete(self, request: Request, body: wire.CreateCompletionRequest) -> wire.Completion:
