@@ -124,7 +124,8 @@ def _arrays(type: Hashable) -> frozenset[str]:
         return frozenset()
     arrays = set()
     for field in info.fields:
-        members = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
+        described = field.type.type if isinstance(field.type, msgspec.inspect.Metadata) else field.type
+        members = described.types if isinstance(described, msgspec.inspect.UnionType) else (described,)
         for member in members:
             plain = member.type if isinstance(member, msgspec.inspect.Metadata) else member
             if isinstance(plain, msgspec.inspect.CollectionType):

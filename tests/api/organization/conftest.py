@@ -1,0 +1,94 @@
+"""Administration through the dispatcher, with the official SDK, against each database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from openai import AsyncOpenAI
+from sqlalchemy import Connection, insert
+
+from inhouse.access import Access
+from inhouse.api.dispatch import Dispatcher
+from inhouse.api.operation import operations_of
+from inhouse.api.organization.usage import UsageService
+from inhouse.api.organization.usage_routes import Usage
+from inhouse.api.organization.usage_store import UsageStore
+from inhouse.catalog import Catalog
+from inhouse.catalog.bindings import Bindings
+from inhouse.catalog.cards import load_cards
+from inhouse.kit.ids import new_id
+from inhouse.storage.database import Database
+from inhouse.storage.schema import organizations, projects
+
+
+class Tenant(msgspec.Struct):
+    """An organization with one project, a key of each kind, and clients that use them."""
+
+    organization_id: str
+    project_id: str
+    api_key: str
+    api_key_id: str
+    admin_key: str
+    client: AsyncOpenAI
+    """With both keys, as the SDK chooses them."""
+    http: httpx2.AsyncClient
+    """Without a key."""
+
+    def get(self, path: str, key: str | None = None, **query: Any) -> Any:
+        """GET with the admin key or another."""
+        return self.http.get(path, params=query, headers={"authorization": f"Bearer {key or self.admin_key}"})
+
+
+class Site(msgspec.Struct):
+    database: Database
+    access: Access
+    dispatcher: Any
+    tenant: Callable[[], Any]
+
+
+@pytest.fixture
+async def site(database: Database) -> AsyncIterator[Site]:
+    access = Access(database)
+    catalog = Catalog(load_cards(), Bindings(database))
+    dispatcher = Dispatcher(operations_of(Usage(UsageService(UsageStore(database), catalog))), access)
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(dispatcher), base_url="http://test/v1")
+
+    async def tenant() -> Tenant:
+        organization, project = new_id("org-"), new_id("proj_")
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(organizations).values(id=organization, name="Some", created_at=1))
+            connection.execute(
+                insert(projects).values(id=project, organization_id=organization, name="Some", created_at=1)
+            )
+
+        await database.write(work)
+        key = await access.create_key("project key", project_id=project)
+        admin = await access.create_key("admin key", kind="admin", project_id=project)
+        client = AsyncOpenAI(
+            api_key=key.secret,
+            admin_api_key=admin.secret,
+            base_url="http://test/v1",
+            http_client=http,
+            max_retries=0,
+        )
+        return Tenant(organization, project, key.secret, key.key.id, admin.secret, client, http)
+
+    yield Site(database, access, dispatcher, tenant)
+    await http.aclose()
+
+
+@pytest.fixture
+async def mine(site: Site) -> Tenant:
+    tenant: Tenant = await site.tenant()
+    return tenant
+
+
+@pytest.fixture
+async def theirs(site: Site) -> Tenant:
+    tenant: Tenant = await site.tenant()
+    return tenant
