@@ -62,7 +62,13 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "engines.kv_tokens": ("4096", "4096"),
         "engines.idle_unload_s": ("0", "0"),
         "engines.max_queue": ("0", "0"),
+        "engines.queue_timeout_s": ("7.5", "7.5"),
         "engines.preload": ("a,b", "['a', 'b']"),
+        "limits.tier": ("auto", "'auto'"),
+        "limits.tier_rule": ("paid_and_days", "'paid_and_days'"),
+        "limits.store_url": ("redis://h", "'redis://h'"),
+        "limits.on_store_failure": ("local_share", "'local_share'"),
+        "limits.processes": ("3", "3"),
         "log.level": ("error", "'error'"),
         "log.format": ("json", "'json'"),
     }

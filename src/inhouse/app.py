@@ -34,6 +34,7 @@ from inhouse.console.models import model_pages
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
 from inhouse.health import Health
+from inhouse.limits import Limits
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
@@ -62,7 +63,8 @@ class Platform:
         self.ledger = Ledger(self.database)
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
-        self.calls = Calls(self.catalog, self.ledger, self.engines, self.metrics)
+        self.limits = Limits.of(settings.limits, self.database)
+        self.calls = Calls(self.catalog, self.limits, self.ledger, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
@@ -101,6 +103,7 @@ class Platform:
         if interrupted:
             log.warning("calls of a killed process were settled as interrupted", calls=interrupted)
         await self.catalog.bindings.refresh()
+        await self.limits.start()
         self._preloading = asyncio.create_task(self._preload())
 
     async def stop(self) -> None:
@@ -108,6 +111,7 @@ class Platform:
             self._preloading.cancel()
             await asyncio.gather(self._preloading, return_exceptions=True)
         await self.engines.close()
+        await self.limits.close()
         await self.ledger.close()
         await self.database.close()
 

@@ -1,16 +1,17 @@
-"""The walk that every request takes: resolve, open, serve, settle.
+"""The walk that every request takes: resolve, admit, open, serve, settle.
 
     async with calls.open(caller, operation, model, request_id=...) as call:
         ...  # call.engine answers; call.usage is kept up to date
     # settled, whatever happened: success, error, disconnect, cancel
 
-No endpoint reaches an engine without a ``Call``, so nothing is served unmetered.
+No endpoint reaches an engine without a ``Call``, so nothing is served unlimited or unmetered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from inhouse.access import Caller
@@ -19,6 +20,8 @@ from inhouse.engines.deployments import Embedded
 from inhouse.engines.pool import Engine, EnginePool
 from inhouse.engines.protocol import DecodingDefaults
 from inhouse.kit.errors import APIError
+from inhouse.limits import Admission, Demand, Limits
+from inhouse.limits.service import Pool
 from inhouse.metering.ledger import Ledger, Opening, Settlement
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.pricing import Rates, rates, service_tier
@@ -30,8 +33,9 @@ CLIENT_CLOSED_REQUEST = 499
 class Calls:
     """Opens calls."""
 
-    def __init__(self, catalog: Catalog, ledger: Ledger, engines: EnginePool, metrics: Metrics) -> None:
+    def __init__(self, catalog: Catalog, limits: Limits, ledger: Ledger, engines: EnginePool, metrics: Metrics) -> None:
         self._catalog = catalog
+        self._limits = limits
         self._ledger = ledger
         self._engines = engines
         self._metrics = metrics
@@ -44,18 +48,22 @@ class Calls:
         *,
         request_id: str,
         endpoint: str,
+        demand: Demand,
+        respond: dict[str, str],
         tier: str | None = None,
-        batch: bool = False,
+        pool: Pool = "live",
         streams: bool = True,
     ) -> Call:
-        """Admit one request for a model.
+        """One request for a model. It is admitted when the call is entered.
 
         Args:
             operation: the operation's id, e.g. ``createChatCompletion``.
             model: a card's id, an alias or a dated snapshot.
             endpoint: the card's key of the endpoint, e.g. ``chat_completions``.
+            demand: what it may use at most.
+            respond: headers of the answer; those of the rate limits are put there when it is admitted.
             tier: the ``service_tier`` asked for.
-            batch: whether it is a line of a batch, which has prices of its own.
+            pool: whose limits it counts against; batch has prices of its own, too.
             streams: whether anything of the answer is given away before the call is settled.
 
         Raises:
@@ -64,7 +72,7 @@ class Calls:
         """
         resolved = self._catalog.resolve(model, endpoint)
         granted = service_tier(resolved.card, resolved.snapshot, tier)
-        prices = rates(resolved.card, resolved.snapshot, granted, batch=batch)
+        prices = rates(resolved.card, resolved.snapshot, granted, batch=pool == "batch")
         return Call(
             Opening(
                 id=request_id,
@@ -79,7 +87,7 @@ class Calls:
                 service_tier=granted,
                 user_id=caller.user_id,
                 family=family_of(endpoint),
-                batch=batch,
+                batch=pool == "batch",
                 input_price=prices.input,
                 cached_input_price=prices.cached_input,
                 output_price=prices.output,
@@ -88,12 +96,17 @@ class Calls:
             self._engines.get(resolved.deployment),
             self._ledger,
             self._metrics,
+            lambda: self._limits.admit(caller, resolved.card, demand, pool=pool),
+            respond,
             streams=streams,
         )
 
 
 class Call:
-    """One request on its walk. Enter it with ``async with``."""
+    """One request on its walk. Enter it with ``async with``.
+
+    Entering raises what ``Limits.admit`` raises; a request that is not admitted leaves no row in the ledger.
+    """
 
     def __init__(
         self,
@@ -102,6 +115,8 @@ class Call:
         engine: Engine,
         ledger: Ledger,
         metrics: Metrics,
+        admit: Callable[[], Awaitable[Admission | None]],
+        respond: dict[str, str],
         *,
         streams: bool,
     ) -> None:
@@ -119,6 +134,9 @@ class Call:
         self._metrics = metrics
         self._streams = streams
         self._opened: asyncio.Future[None] | None = None
+        self._admit = admit
+        self._admission: Admission | None = None
+        self._respond = respond
         self._started = time.perf_counter()
         self._first_token_ms: float | None = None
 
@@ -127,11 +145,18 @@ class Call:
         return self._opening.id
 
     @property
+    def project_id(self) -> str:
+        return self._opening.project_id
+
+    @property
     def decoding(self) -> DecodingDefaults:
         """Sampling where the request says nothing."""
         return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
 
     async def __aenter__(self) -> Call:
+        self._admission = await self._admit()
+        if self._admission is not None:
+            self._respond.update(self._admission.headers)
         if self._streams:
             self._opened = self._ledger.open(self._opening, self.usage)
         else:
@@ -151,6 +176,8 @@ class Call:
     ) -> None:
         status, code = _outcome(error)
         usage = self.usage
+        if self._admission is not None:
+            self._admission.settle(usage.input_tokens + usage.output_tokens)
         cost = self._rates.cost_nanos(usage)
         self._metrics.settled(
             operation=self._opening.operation,

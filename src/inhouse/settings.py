@@ -110,10 +110,46 @@ class Engines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_queue: Annotated[
         int, Meta(ge=0, description="Requests that may wait for a slot of one model; more are answered 503.")
     ] = 128
+    queue_timeout_s: Annotated[
+        float, Meta(gt=0, description="Seconds that a request may wait for a slot; then it is answered 503.")
+    ] = 300.0
     preload: Annotated[
         list[str],
         Meta(description="Models that are loaded at the start; `/readyz` waits for them. Others load on demand."),
     ] = msgspec.field(default_factory=lambda: ["gpt-4.1"])
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rate limits. The limits of each tier stand on the models' pages."""
+
+    tier: Annotated[
+        Literal["off", "auto", "free", "tier_1", "tier_2", "tier_3", "tier_4", "tier_5"],
+        Meta(
+            description="The usage tier of every organization that no administrator pinned to another. `auto` promotes "
+            "by what was spent; `off` limits nothing and sends no `x-ratelimit-*` headers."
+        ),
+    ] = "tier_5"
+    tier_rule: Annotated[
+        Literal["paid", "paid_and_days"],
+        Meta(description="What `auto` asks for: an amount spent, or with the older rule some days since, too."),
+    ] = "paid"
+    store_url: Annotated[
+        Secret | None,
+        Meta(
+            description="Valkey or Redis that keeps the limits of several processes together, e.g. "
+            "`redis://host:6379/0`. Without it they are kept in memory."
+        ),
+    ] = None
+    on_store_failure: Annotated[
+        Literal["refuse", "local_share"],
+        Meta(
+            description="While that store is down: answer 503, or let each process admit its part of every limit, one "
+            "in `processes`."
+        ),
+    ] = "refuse"
+    processes: Annotated[
+        int, Meta(ge=1, le=10_000, description="Servers that share the limits. More than one need `store_url`.")
+    ] = 1
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,6 +184,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     server: Server = Server()
     database: DatabaseSettings = DatabaseSettings()
     engines: Engines = Engines()
+    limits: LimitSettings = LimitSettings()
     log: Log = Log()
 
     @property

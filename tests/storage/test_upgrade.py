@@ -80,6 +80,9 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
     assert await database.read(lambda c: c.execute(text("SELECT count(*) FROM organizations")).scalar()) == 1
 
 
+HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
 def with_revision(tmp_path: Path, body: str) -> Path:
     """The migrations and one more, whose upgrade is ``body``."""
     migrations = tmp_path / "migrations"

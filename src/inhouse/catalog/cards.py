@@ -120,11 +120,13 @@ class Tools(Fact, frozen=True, kw_only=True):
 
 
 class TierLimits(Fact, frozen=True, kw_only=True):
-    """Requests and tokens a minute, requests a day, and tokens that may wait in the batch queue; None is no limit."""
+    """Requests and tokens a minute and a day, images a minute, tokens in the batch queue; None is no limit."""
 
     rpm: Positive
     tpm: Positive
     rpd: Positive | None = None
+    tpd: Positive | None = None
+    ipm: Positive | None = None
     batch_queue: Positive | None = None
 
 

@@ -119,6 +119,7 @@ class EnginePool:
                 spec,
                 name=deployment.weights.rsplit("/", 1)[-1],
                 max_queue=shared.max_queue,
+                queue_timeout=shared.queue_timeout_s,
                 settings=ChildSettings(idle=shared.idle_unload_s),
                 log_folder=self._log_folder,
             )

@@ -58,6 +58,8 @@ class Completion(msgspec.Struct, kw_only=True):
     json_schema: dict[str, Any] | None = None
     priority: int = 0
     """Higher goes first in the queue before the slots."""
+    tenant: str = ""
+    """Whose request it is. Tenants of the same priority take turns in the queue."""
 
 
 class Piece(msgspec.Struct, tag="piece"):

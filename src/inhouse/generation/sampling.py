@@ -57,4 +57,5 @@ def completion(
         logprobs=sampling.logprobs,
         grammar=constraint.grammar if constraint else None,
         priority=int(call.service_tier == "priority"),
+        tenant=call.project_id,
     )

@@ -177,6 +177,37 @@ usage_rollups = Table(
     sqlite_with_rowid=False,
 )
 
+# What an organization spent, from the index alone; calls that cost nothing are not in it.
+Index(
+    "ix_calls_spent",
+    calls.c.organization_id,
+    calls.c.settled_at,
+    calls.c.cost_nanos,
+    sqlite_where=calls.c.cost_nanos > text("0"),
+    postgresql_where=calls.c.cost_nanos > text("0"),
+)
+
+# Without a row, or with NULL, an organization's tier is what the settings say.
+organization_tiers = Table(
+    "organization_tiers",
+    metadata,
+    Column("organization_id", Text, ForeignKey("organizations.id"), primary_key=True),
+    Column("pinned", Text),
+    Column("since", BigInteger, nullable=False),
+)
+
+# What a project has lowered; NULL is its organization's limit. ``model`` is a family, or its long context.
+project_limits = Table(
+    "project_limits",
+    metadata,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("rpm", BigInteger),
+    Column("rpd", BigInteger),
+    Column("tpm", BigInteger),
+    Column("batch", BigInteger),
+)
+
 bindings = Table(
     "bindings",
     metadata,

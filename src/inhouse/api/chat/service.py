@@ -11,6 +11,7 @@ import msgspec
 
 from inhouse.access import Caller
 from inhouse.api.chat import wire
+from inhouse.api.chat.demand import demand
 from inhouse.api.chat.reading import messages_json, read
 from inhouse.api.chat.store import CompletionStore, Stored
 from inhouse.api.chat.writing import Chunks, Whole
@@ -32,6 +33,8 @@ class ChatService:
             body.model,
             request_id=request.request_id,
             endpoint="chat_completions",
+            demand=demand(body),
+            respond=request.respond,
             streams=bool(body.stream),
             tier=body.service_tier,
         )

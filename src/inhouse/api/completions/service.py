@@ -16,9 +16,10 @@ from inhouse.calls import Call, Calls
 from inhouse.engines.protocol import TokenLogprob
 from inhouse.generation.events import ChoiceFinished, EchoedPrompt, FinishReason, TextDelta, TextEvent
 from inhouse.generation.items import Sampling
-from inhouse.generation.text import Prompt, TextRequest, generate_text
+from inhouse.generation.text import DEFAULT_MAX_TOKENS, Prompt, TextRequest, generate_text
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.ids import new_id
+from inhouse.limits import Demand, estimate
 
 MAX_PROMPTS = 128
 NO_PROMPT = "<|endoftext|>"
@@ -35,6 +36,8 @@ class CompletionsService:
             body.model,
             request_id=request.request_id,
             endpoint="completions",
+            demand=demand(body),
+            respond=request.respond,
             streams=bool(body.stream),
         )
 
@@ -62,6 +65,18 @@ class CompletionsService:
                 async for batch in batches:
                     if out := writer.pieces(batch):
                         yield out
+
+
+def demand(body: wire.CreateCompletionRequest) -> Demand:
+    """What the request may use at most. Prompts that are given as tokens need no estimate."""
+    prompts = _prompts(body.prompt)
+    tokens = sum(len(prompt) for prompt in prompts if not isinstance(prompt, str))
+    characters = sum(len(prompt) for prompt in prompts if isinstance(prompt, str)) + len(body.suffix or "")
+    return Demand(
+        input_tokens=tokens + estimate(characters),
+        max_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
+        answers=len(prompts) * max(body.n or 1, body.best_of or 1),
+    )
 
 
 def read(body: wire.CreateCompletionRequest) -> TextRequest:

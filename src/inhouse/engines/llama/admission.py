@@ -4,6 +4,10 @@ llama.cpp fails *every* running request when its shared cache is full, so the su
 A request that may write up to the end of a large window would, reserved whole, run alone. So a lease starts with the
 prompt and at most ``GROWTH`` tokens and grows while the completion does. Where it cannot grow, a younger request that
 can be continued later gives up its place and waits again, with its old place in the order: the oldest always gets on.
+
+The order is fair between tenants (start-time fair queueing): a request gets the turn that is being served, or the one
+after the last that its tenant waits for. So a tenant's first request stands before the second of another, however many
+that one has sent; and where the queue is full, it is the last in this order that is refused, not the last to come.
 """
 
 from __future__ import annotations
@@ -11,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from inhouse.engines.protocol import EngineBusy
 
@@ -19,13 +24,24 @@ GROWTH = 1024
 """Tokens of completion that a lease holds ahead."""
 
 
-class Lease:
-    """A slot and ``tokens`` of the cache. Lower ``rank`` goes first: higher priority, then earlier arrival."""
+class Rank(NamedTuple):
+    """A place in the order; the lower goes first."""
 
-    def __init__(self, rank: tuple[int, int], tokens: int, *, resumable: bool) -> None:
+    urgency: int
+    """The negative priority."""
+    turn: int
+    arrival: int
+    tenant: str
+
+
+class Lease:
+    """A slot and ``tokens`` of the cache."""
+
+    def __init__(self, rank: Rank, tokens: int, *, resumable: bool, again: bool) -> None:
         self.rank = rank
         self.tokens = tokens
         self.resumable = resumable
+        self.again = again
         self.preempted = False
         self.on_preempt: Callable[[], None] | None = None
         """Called when the place is wanted back: stop the engine's work, release, acquire again with the same rank."""
@@ -44,16 +60,20 @@ class Admission:
         slots: requests at once.
         kv_tokens: tokens that they hold together.
         max_queue: how many may wait; one more is refused.
+        timeout: seconds that one may wait; then it is refused. None waits for ever.
     """
 
-    def __init__(self, slots: int, kv_tokens: int, max_queue: int) -> None:
+    def __init__(self, slots: int, kv_tokens: int, max_queue: int, timeout: float | None = None) -> None:
         self.slots = slots
         self.kv_tokens = kv_tokens
         self.max_queue = max_queue
+        self.timeout = timeout
         self._running: set[Lease] = set()
-        self._waiting: list[tuple[tuple[int, int], int, asyncio.Future[None], Lease]] = []
+        self._waiting: list[tuple[Rank, int, asyncio.Future[None], Lease]] = []
         self._order = itertools.count()
         self._tie = itertools.count()
+        self._serving: dict[int, int] = {}
+        """By urgency, the latest turn that got a slot."""
 
     @property
     def running(self) -> int:
@@ -68,35 +88,44 @@ class Admission:
         """Tokens of the cache that are lent out."""
         return sum(lease.tokens for lease in self._running)
 
-    def rank(self, priority: int) -> tuple[int, int]:
+    def rank(self, priority: int, tenant: str = "") -> Rank:
         """The place in the order of a request that arrives now."""
-        return (-priority, next(self._order))
+        mine = [rank.turn for rank in self._ranks() if rank.tenant == tenant and rank.urgency == -priority]
+        turn = max(self._serving.get(-priority, 0), max(mine, default=-1) + 1)
+        return Rank(-priority, turn, next(self._order), tenant)
 
-    async def acquire(self, rank: tuple[int, int], tokens: int, *, resumable: bool, again: bool = False) -> Lease:
-        """Wait for a slot and ``tokens``. ``again``: it ran before, so the bound of the queue is not its bound.
+    async def acquire(self, rank: Rank, tokens: int, *, resumable: bool, again: bool = False) -> Lease:
+        """Wait for a slot and ``tokens``. ``again``: it ran before, so the bounds of the queue are not its bounds.
 
         Strictly in order: a small request never overtakes a large one, which would starve.
 
         Raises:
             ValueError: more tokens than the whole cache.
-            EngineBusy: the queue is full.
+            EngineBusy: the queue is full and this would be its last, a more urgent request took its place, or the wait
+                was too long.
         """
         if tokens > self.kv_tokens:
             raise ValueError(f"{tokens} tokens do not fit the engine's KV cache of {self.kv_tokens} tokens")
-        lease = Lease(rank, tokens, resumable=resumable)
+        lease = Lease(rank, tokens, resumable=resumable, again=again)
         if not self._waiting and self._fits(tokens):
-            self._running.add(lease)
+            self._start(lease)
             return lease
         if not again and self.queued >= self.max_queue:
-            raise EngineBusy(f"{self.max_queue} requests already wait for this model")
+            self._make_room(rank)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (rank, next(self._tie), future, lease))
         self._admit()
         self._admit()
         try:
-            await future
+            async with asyncio.timeout(None if again else self.timeout):
+                await future
+        except TimeoutError:
+            if lease in self._running:  # just so
+                return lease
+            self._admit()
+            raise EngineBusy(f"no slot came free in {self.timeout:g} seconds") from None
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
+            if lease in self._running:
                 self.release(lease)
             else:
                 self._admit()
@@ -125,6 +154,24 @@ class Admission:
         self._running.discard(lease)
         self._admit()
 
+    def _start(self, lease: Lease) -> None:
+        self._running.add(lease)
+        urgency, turn = lease.rank.urgency, lease.rank.turn
+        self._serving[urgency] = max(turn, self._serving.get(urgency, 0))
+
+    def _ranks(self) -> Iterator[Rank]:
+        return (rank for rank, _, future, _ in self._waiting if not future.done())
+
+    def _make_room(self, rank: Rank) -> None:
+        """Refuse the last that waits, or the newcomer of ``rank`` if it would be the last itself."""
+        busy = EngineBusy(f"{self.max_queue} requests already wait for this model")
+        last = max((entry for entry in self._waiting if not entry[2].done() and not entry[3].again), default=None)
+        if last is None or last[0] < rank:
+            raise busy
+        future = last[2]
+        future.set_exception(busy)
+        future.exception()  # its request may have left at this very moment; that is not a warning
+
     def _fits(self, tokens: int) -> bool:
         return len(self._running) < self.slots and self.reserved + tokens <= self.kv_tokens
 
@@ -135,7 +182,7 @@ class Admission:
                 heapq.heappop(self._waiting)
             elif self._fits(lease.tokens):
                 heapq.heappop(self._waiting)
-                self._running.add(lease)
+                self._start(lease)
                 future.set_result(None)
             else:
                 return

@@ -55,6 +55,7 @@ class LlamaEngine:
     Args:
         spec: the model and how to run it.
         max_queue: requests that may wait for a slot; one more raises EngineBusy.
+        queue_timeout: seconds that a request may wait for its slot before it raises EngineBusy.
         settings: of the child process: idle unload, timeouts, delays between restarts.
         log_folder: where the child's log goes; None keeps only its last lines, in memory.
         stall_timeout: seconds of silence after which the engine counts as hung.
@@ -69,6 +70,7 @@ class LlamaEngine:
         *,
         name: str = "llama",
         max_queue: int = 256,
+        queue_timeout: float | None = None,
         settings: Settings | None = None,
         log_folder: Path | None = None,
         stall_timeout: float = 120.0,
@@ -85,7 +87,7 @@ class LlamaEngine:
             log_folder=log_folder,
         )
         self._client = Client(self._supervisor, stall_timeout)
-        self._admission = Admission(spec.slots, self._plan.kv_tokens, max_queue)
+        self._admission = Admission(spec.slots, self._plan.kv_tokens, max_queue, queue_timeout)
         self._constraints = ConstraintCheck(self._client, self._supervisor, self._model.control_tokens)
 
     @property
@@ -224,7 +226,7 @@ class LlamaEngine:
     async def _generate(self, request: Completion, batches: asyncio.Queue[Batch | BaseException]) -> None:
         try:
             run = Run(request, resumable=not constraint(request), window=self.window)
-            rank = self._admission.rank(request.priority)
+            rank = self._admission.rank(request.priority, request.tenant)
             overflows = 0
             while run.finished is None:
                 need = run.base + min(run.left, GROWTH)
