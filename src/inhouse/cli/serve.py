@@ -6,10 +6,11 @@ import asyncio
 import fcntl
 from typing import IO, Annotated
 
+import msgspec
 import typer
 
 from inhouse.access import Access, Bootstrapped
-from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, catalog_of, make_data_dir, out, settings_of, told, with_database
 from inhouse.cli.models import pull_deployments
 from inhouse.settings import Secret, Settings
 from inhouse.storage.database import Database
@@ -22,6 +23,7 @@ def serve(
 ) -> None:
     """Pull missing weights, migrate the database, and serve."""
     from inhouse.logs import configure_logs
+    from inhouse.server import own_port
     from inhouse.server import serve as run
 
     with told():
@@ -29,6 +31,12 @@ def serve(
         configure_logs(settings.log)
         with _alone(settings):
             made = with_database(settings, lambda database: _prepare(settings, database))
+            listen = settings.server
+            try:
+                listen = msgspec.structs.replace(listen, port=own_port(listen.host, listen.port))
+            except OSError as error:
+                raise Refused(f"cannot listen on {listen.host}:{listen.port}: {error.strerror}") from error
+            settings = msgspec.structs.replace(settings, server=listen)
             _greet(settings, made)
             run(settings)
 
@@ -54,7 +62,7 @@ def _clear(secret: Secret | None) -> str | None:
 
 def _alone(settings: Settings) -> IO[bytes]:
     """A lock that one server holds on a data folder as long as it runs; the system lets go of it if it is killed."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_data_dir(settings)
     file = open(settings.data_dir / "server.lock", "ab")  # noqa: SIM115 - the caller closes it
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
