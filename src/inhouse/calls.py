@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cached_property
 from types import TracebackType
 
 from inhouse.access import Caller
@@ -74,7 +75,7 @@ class Calls:
                 service_tier=granted,
             ),
             resolved,
-            self._engines.get(resolved.deployment),
+            self._engines,
             self._ledger,
             self._metrics,
         )
@@ -83,16 +84,18 @@ class Calls:
 class Call:
     """One request on its walk. Enter it with ``async with``."""
 
-    def __init__(self, opening: Opening, resolved: Resolved, engine: Engine, ledger: Ledger, metrics: Metrics) -> None:
+    def __init__(
+        self, opening: Opening, resolved: Resolved, engines: EnginePool, ledger: Ledger, metrics: Metrics
+    ) -> None:
         self.card = resolved.card
         self.snapshot = resolved.snapshot
         self.deployment = resolved.deployment
-        self.engine = engine
         self.service_tier = opening.service_tier
         self.usage = Usage()
         self.prefill_ms: float | None = None
         self.decode_ms: float | None = None
         self._opening = opening
+        self._engines = engines
         self._ledger = ledger
         self._metrics = metrics
         self._started = time.perf_counter()
@@ -101,6 +104,16 @@ class Call:
     @property
     def id(self) -> str:
         return self._opening.id
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What answers.
+
+        Raises:
+            EngineFailed: it cannot be had, for instance because its weights are not here. Asked for only when the call
+                is open, so that this, too, is on the books.
+        """
+        return self._engines.get(self.deployment)
 
     @property
     def decoding(self) -> DecodingDefaults:

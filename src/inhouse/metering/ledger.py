@@ -103,15 +103,16 @@ class Ledger:
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def close(self) -> None:
+        """Wait until everything is written."""
         if self._writer is not None:
-            await self._writer
+            await asyncio.shield(self._writer)
 
     def _flush(self) -> asyncio.Future[None]:
         """The write that will hold everything buffered so far."""
         if self._flushed is None:
             self._flushed = asyncio.get_running_loop().create_future()
-            if self._writer is None:
-                self._writer = asyncio.create_task(self._write())
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
         return self._flushed
 
     async def _write(self) -> None:
@@ -122,6 +123,9 @@ class Ledger:
                 settled, self._settled = self._settled, []
                 try:
                     await self._database.write(partial(_store, opened=opened, settled=settled))
+                except asyncio.CancelledError:  # the loop ends; nobody may be left waiting for this group
+                    flushed.cancel()
+                    raise
                 except Exception as error:
                     flushed.set_exception(error)
                     flushed.exception()  # an opening that nobody awaits any more is not a warning
