@@ -37,6 +37,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     template: str | None
     control_tokens: tuple[int, ...]
     """Ids of control tokens in vocabulary order, such as begin- and end-of-sequence; at most 64."""
+    vocabulary: int
+    """How many tokens there are; 0 if the header does not tell."""
 
     def kv_bytes_per_token(self, bytes_per_value: float = 2.0) -> int:
         """Bytes of KV cache that one token takes: keys and values of every layer."""
@@ -94,6 +96,7 @@ def _header(fields: dict[str, Any], size: int) -> Header:
         file_bytes=size,
         template=fields.get("tokenizer.chat_template"),
         control_tokens=tuple(fields.get("control_tokens", ())),
+        vocabulary=fields.get("vocabulary", 0),
     )
 
 
@@ -114,7 +117,7 @@ class _Reader:
             key = self._string()
             kind = self._scalar("I")
             if key == "tokenizer.ggml.token_type" and kind == ARRAY:
-                found["control_tokens"] = self._control_tokens()
+                found["control_tokens"], found["vocabulary"] = self._control_tokens()
             else:
                 found[key] = self._value(kind)
         return found
@@ -141,11 +144,11 @@ class _Reader:
             raise KeyError(f"array of arrays of {count}")
         return None
 
-    def _control_tokens(self) -> list[int]:
+    def _control_tokens(self) -> tuple[list[int], int]:
         kind, count = self._scalar("I"), self._scalar("Q")
         types = struct.unpack_from(f"<{count}{SCALARS[kind]}", self._data, self._at)
         self._at += count * struct.calcsize("<" + SCALARS[kind])
-        return [token for token, kind in enumerate(types) if kind == CONTROL_TOKEN][:64]
+        return [token for token, kind in enumerate(types) if kind == CONTROL_TOKEN][:64], count
 
     def _string(self) -> str:
         length = self._scalar("Q")
