@@ -10,8 +10,10 @@ from inhouse.engines.upstream import Upstream
 from inhouse.generation import local, remote
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import Event
-from inhouse.generation.items import File, GenerationRequest, Image, Message
+from inhouse.generation.items import Audio, File, GenerationRequest, Image, Message, Part
 from inhouse.kit.errors import InvalidRequest
+
+_UNREADABLE: dict[type[Part], str] = {Image: "image_url", File: "file", Audio: "input_audio"}
 
 
 async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
@@ -41,13 +43,8 @@ def _refuse_what_it_cannot_read(request: GenerationRequest) -> None:
         if not isinstance(item, Message):
             continue
         for index, part in enumerate(item.parts):
-            if isinstance(part, Image):
+            if (kind := _UNREADABLE.get(type(part))) is not None:
                 raise InvalidRequest(
-                    "Invalid content type. image_url is only supported by certain models.",
-                    param=f"{item.path}.content[{index}].type",
-                )
-            if isinstance(part, File):
-                raise InvalidRequest(
-                    "Invalid content type. file is only supported by certain models.",
+                    f"Invalid content type. {kind} is only supported by certain models.",
                     param=f"{item.path}.content[{index}].type",
                 )

@@ -40,8 +40,8 @@ class _Head:
         self.legacy = body.functions is not None
         self.logprobs = bool(body.logprobs)
 
-    def reason(self, reason: FinishReason, calls: int) -> wire.FinishReason:
-        return "function_call" if self.legacy and calls else reason
+    def reason(self, reason: FinishReason) -> wire.FinishReason:
+        return "function_call" if self.legacy and reason == "tool_calls" else reason
 
 
 class Whole(_Head):
@@ -98,7 +98,7 @@ class Whole(_Head):
             index=index,
             message=message,
             logprobs=wire.ChoiceLogprobs(content=token_logprobs(choice.logprobs)) if self.logprobs else None,
-            finish_reason=self.reason(choice.reason, len(choice.calls)),
+            finish_reason=self.reason(choice.reason),
         )
 
 
@@ -123,7 +123,6 @@ class Chunks(_Head):
         self._include_usage = options is not None and bool(options.include_usage)
         self._obfuscate = options is None or options.include_obfuscation is not False
         self._begun: set[int] = set()
-        self._calls: dict[int, int] = {}
         self._kinds: dict[tuple[int, int], str] = {}
 
     def of(self, batch: list[Event]) -> list[wire.ChatCompletionChunk]:
@@ -138,14 +137,13 @@ class Chunks(_Head):
                     self._begin(chunks, choice)
                     chunks.append(self._chunk(choice, wire.Delta(refusal=text)))
                 case ToolCallStarted(choice=choice):
-                    self._calls[choice] = self._calls.get(choice, 0) + 1
                     chunks.append(self._chunk(choice, self._call_started(event)))
                 case ToolCallDelta(choice=choice):
                     chunks.append(self._chunk(choice, self._call_delta(event)))
                 case ChoiceFinished(choice=choice, reason=reason):
                     self._begin(chunks, choice)
                     chunk = self._chunk(choice, wire.Delta())
-                    chunk.choices[0].finish_reason = self.reason(reason, self._calls.get(choice, 0))
+                    chunk.choices[0].finish_reason = self.reason(reason)
                     chunks.append(chunk)
                 case Usage() if self._include_usage:
                     chunk = self._chunk(0, wire.Delta())
