@@ -3,8 +3,8 @@
     python -m bench.engine --model PATH.gguf [--rounds 5] [--write]
 
 The same weights with the same settings through Inhouse's API and through xllamacpp's own server, one after the other,
-in alternating order. Prefill: a new prompt of some hundred tokens and one token of answer. Decode: the pace of one stream
-after its first token. Together: all tokens of eight streams by the time that the last one ends.
+in alternating order. Prefill: a new prompt of some hundred tokens and one token of answer. Decode: the pace of one
+stream after its first token. Together: all tokens of eight streams by the time that the last one ends.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typing import Any
 
 import msgspec
 import uvloop
-from inhouse.engines.llama.spec import LlamaSpec, Plan, plan
 
 from bench.contenders import INHOUSE_MODEL
 from bench.processes import Server, free_port, spawn, spawn_python, stop, wait_until_answers
 from bench.report import table, write_section
+from inhouse.engines.llama.spec import LlamaSpec, Plan, plan
 from inhouse.engines.upstream import Target, Upstream, UpstreamSpec
 
 CHAT = "/chat/completions"

@@ -13,6 +13,7 @@ import msgspec
 
 def main() -> None:
     import xllamacpp
+
     from inhouse.engines.llama.host import parameters
     from inhouse.engines.llama.spec import Plan
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -107,13 +108,15 @@ class Platform:
         self._preloading = asyncio.create_task(self._preload())
 
     async def stop(self) -> None:
-        if self._preloading is not None:
-            self._preloading.cancel()
-            await asyncio.gather(self._preloading, return_exceptions=True)
-        await self.engines.close()
-        await self.limits.close()
-        await self.ledger.close()
-        await self.database.close()
+        """End engines, write what the ledger still holds, close the database: each also if one before it fails."""
+        async with AsyncExitStack() as last_first:
+            last_first.push_async_callback(self.database.close)
+            last_first.push_async_callback(self.ledger.close)
+            last_first.push_async_callback(self.limits.close)
+            last_first.push_async_callback(self.engines.close)
+            if self._preloading is not None:
+                self._preloading.cancel()
+                await asyncio.gather(self._preloading, return_exceptions=True)
 
     async def _preload(self) -> None:
         for model in self.settings.engines.preload:

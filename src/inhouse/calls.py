@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from types import TracebackType
 
 from inhouse.access import Caller
@@ -93,7 +94,7 @@ class Calls:
                 output_price=prices.output,
             ),
             resolved,
-            self._engines.get(resolved.deployment),
+            self._engines,
             self._ledger,
             self._metrics,
             lambda: self._limits.admit(caller, resolved.card, demand, pool=pool),
@@ -112,7 +113,7 @@ class Call:
         self,
         opening: Opening,
         resolved: Resolved,
-        engine: Engine,
+        engines: EnginePool,
         ledger: Ledger,
         metrics: Metrics,
         admit: Callable[[], Awaitable[Admission | None]],
@@ -123,13 +124,13 @@ class Call:
         self.card = resolved.card
         self.snapshot = resolved.snapshot
         self.deployment = resolved.deployment
-        self.engine = engine
         self.service_tier = opening.service_tier
         self.usage = Usage()
         self.prefill_ms: float | None = None
         self.decode_ms: float | None = None
         self._opening = opening
         self._rates = Rates(opening.input_price, opening.cached_input_price, opening.output_price)
+        self._engines = engines
         self._ledger = ledger
         self._metrics = metrics
         self._streams = streams
@@ -143,6 +144,16 @@ class Call:
     @property
     def id(self) -> str:
         return self._opening.id
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What answers.
+
+        Raises:
+            EngineFailed: it cannot be had, for instance because its weights are not here. Asked for only when the call
+                is open, so that this, too, is on the books.
+        """
+        return self._engines.get(self.deployment)
 
     @property
     def project_id(self) -> str:

@@ -10,14 +10,17 @@ from importlib import resources
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select
+import structlog
+from sqlalchemy import Connection, insert, select
 
 from inhouse.engines.deployments import Deployment, Embedded
 from inhouse.engines.weights import find_manifest
-from inhouse.storage.database import Database
+from inhouse.storage.database import Database, lock
 from inhouse.storage.schema import bindings
 
 REFRESH_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +69,9 @@ class Bindings:
             ).all()
         )
         for row in rows:
-            self._newest = row.id
-            self._current[row.model] = _binding(row)
+            if row.id > self._newest:  # another refresh may have overtaken this one
+                self._newest = row.id
+                self._current[row.model] = _binding(row)
         self._checked = time.monotonic()
 
     async def bind(self, model: str, deployment: Deployment | None, actor: str) -> Binding:
@@ -78,7 +82,13 @@ class Bindings:
             "deployment": msgspec.json.encode(deployment).decode(),
             "actor": actor,
         }
-        await self._database.write(lambda connection: connection.execute(insert(bindings), row))
+
+        def work(connection: Connection) -> None:
+            # One after the other: a row that is committed after one with a higher id would never be noticed.
+            lock(connection, "bindings")
+            connection.execute(insert(bindings), row)
+
+        await self._database.write(work)
         await self.refresh()
         return self._current[model]
 
@@ -95,6 +105,8 @@ class Bindings:
     async def _refresh_beside(self) -> None:
         try:
             await self.refresh()
+        except Exception as error:
+            log.warning("bindings could not be read again", error=str(error))
         finally:
             self._refreshing = None
 

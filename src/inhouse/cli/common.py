@@ -12,11 +12,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from inhouse.access import UnusableKey, WeakKey
+from inhouse.access import UnusableKey
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import CardError, load_cards
 from inhouse.engines.weights import WeightsError
+from inhouse.kit.errors import APIError
 from inhouse.settings import Settings, SettingsError, load
 from inhouse.storage.database import Database, MigrationFailed
 
@@ -37,7 +38,7 @@ def told() -> Iterator[None]:
     """Expected failures as one line and exit code 1; anything else is a defect and keeps its traceback."""
     try:
         yield
-    except (Refused, SettingsError, MigrationFailed, WeightsError, CardError, UnusableKey, WeakKey) as error:
+    except (Refused, SettingsError, MigrationFailed, WeightsError, CardError, UnusableKey, APIError) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from error
 
@@ -51,15 +52,26 @@ def with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, 
     """Run ``work`` on the migrated database, and close it."""
 
     async def run() -> T:
-        database = Database(settings.database_url)
+        try:
+            database = Database(settings.database_url)
+        except ValueError as error:
+            raise Refused(f"database.url: {error}") from error
         try:
             await asyncio.to_thread(database.migrate)
             return await work(database)
         finally:
             await database.close()
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_data_dir(settings)
     return asyncio.run(run())
+
+
+def make_data_dir(settings: Settings) -> None:
+    """The data folder, made if it is not there."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"the data folder {settings.data_dir} cannot be made: {error.strerror}") from error
 
 
 async def catalog_of(database: Database) -> Catalog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import datetime
 from getpass import getuser
@@ -128,7 +129,7 @@ def use(
 
         async def work(database: Database) -> None:
             catalog = await catalog_of(database)
-            binding = await catalog.bindings.bind(card.id, deployment, getuser())
+            binding = await catalog.bindings.bind(card.id, deployment, _actor())
             out.print(f"{card.id} is now served by {describe(binding.deployment)}")
 
         with_database(settings, work)
@@ -172,7 +173,10 @@ def _targets(urls: list[str], models: list[str], keys: list[str]) -> list[Target
     def each(given: list[str], place: int) -> str | None:
         return None if not given else given[0] if len(given) == 1 else given[place]
 
-    return [Target(url, each(models, place), each(keys, place)) for place, url in enumerate(urls)]
+    try:
+        return [Target(url, each(models, place), each(keys, place)) for place, url in enumerate(urls)]
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
 def _embedded(
@@ -195,6 +199,14 @@ def _embedded(
         base.decoding, **{name: value for name, value in said.items() if value is not None}
     )
     return msgspec.structs.replace(base, window=window, slots=slots, threads=threads, decoding=decoding)
+
+
+def _actor() -> str:
+    """Who changes a binding. Containers often run as a user that has no name."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _day(moment: datetime | None) -> str:

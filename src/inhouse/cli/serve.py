@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from inhouse.access import Access, Bootstrapped
-from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, catalog_of, make_data_dir, out, settings_of, told, with_database
 from inhouse.cli.models import pull_deployments
 from inhouse.settings import Secret, Settings
 from inhouse.storage.database import Database
@@ -24,6 +24,7 @@ def serve(
 ) -> None:
     """Pull missing weights, migrate the database, and serve."""
     from inhouse.logs import configure_logs
+    from inhouse.server import own_port
     from inhouse.server import serve as run
 
     with told():
@@ -32,6 +33,12 @@ def serve(
         with _alone(settings):
             settings = _at_a_free_port(settings)
             made = with_database(settings, lambda database: _prepare(settings, database))
+            listen = settings.server
+            try:
+                listen = msgspec.structs.replace(listen, port=own_port(listen.host, listen.port))
+            except OSError as error:
+                raise Refused(f"cannot listen on {listen.host}:{listen.port}: {error.strerror}") from error
+            settings = msgspec.structs.replace(settings, server=listen)
             _greet(settings, made)
             run(settings)
 
@@ -76,7 +83,7 @@ def _at_a_free_port(settings: Settings) -> Settings:
 
 def _alone(settings: Settings) -> IO[bytes]:
     """A lock that one server holds on a data folder as long as it runs; the system lets go of it if it is killed."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_data_dir(settings)
     file = open(settings.data_dir / "server.lock", "ab")  # noqa: SIM115 - the caller closes it
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Literal
 
@@ -47,8 +48,9 @@ class EnginePool:
         self._engines: dict[bytes, Engine] = {}
         self._of: dict[str, Engine] = {}
         """By deployment id, for the way of every request."""
-        self._wanted: dict[str, str] = {}
-        """Deployments that are to be ready, and how they stand."""
+        self._wanted: dict[str, Deployment] = {}
+        """Deployments that are to be ready, by id."""
+        self._loading: set[str] = set()
 
     def get(self, deployment: Deployment) -> Engine:
         """The engine of a deployment. It starts with its first use.
@@ -69,21 +71,26 @@ class EnginePool:
         return engine
 
     async def preload(self, deployment: Deployment) -> None:
-        """Load it now, and count it in ``readiness``. A failure is kept to be told there."""
-        self._wanted[deployment.id] = "loading"
+        """Load it now, and count it in ``readiness``."""
+        self._wanted[deployment.id] = deployment
+        self._loading.add(deployment.id)
         try:
             engine = self.get(deployment)
             if isinstance(engine, LlamaEngine):
                 await engine.start()
         except EngineFailed as error:
-            self._wanted[deployment.id] = "failed"
             log.error("a model could not be loaded", deployment=deployment.id, reason=str(error))
-        else:
-            self._wanted[deployment.id] = "ok"
+        finally:
+            self._loading.discard(deployment.id)
 
     def readiness(self) -> dict[str, str]:
         """How the deployments stand that are to be ready; ``ok`` for those that would answer."""
-        return dict(self._wanted)
+        return {id: self._standing(deployment) for id, deployment in self._wanted.items()}
+
+    def _standing(self, deployment: Deployment) -> str:
+        if deployment.id in self._loading:
+            return "loading"
+        return "failed" if self.describe(deployment).state == "failed" else "ok"
 
     def describe(self, deployment: Deployment) -> Described:
         """What is known of a deployment's engine without starting it."""
@@ -100,8 +107,7 @@ class EnginePool:
         )
 
     async def close(self) -> None:
-        for engine in self._engines.values():
-            await engine.close()
+        await asyncio.gather(*(engine.close() for engine in self._engines.values()))
 
     def _embedded(self, deployment: Embedded) -> LlamaEngine:
         path = self._path(deployment)

@@ -114,7 +114,8 @@ class TextEngine(Protocol):
     async def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of ``text``. With ``special``, control tokens written in the text are recognised."""
 
-    async def detokenize(self, tokens: Sequence[int]) -> str: ...
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """Text of ``tokens``. Raises ValueError for ids that the vocabulary lacks."""
 
     async def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
         """The model's own chat template over ``messages``, ready for the assistant's turn."""

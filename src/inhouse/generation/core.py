@@ -10,11 +10,11 @@ from inhouse.engines.upstream import Upstream
 from inhouse.generation import local, remote
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import Event
-from inhouse.generation.items import Audio, File, GenerationRequest, Image, Message
+from inhouse.generation.items import Audio, File, GenerationRequest, Image, Message, Part
 from inhouse.generation.sampling import check_biases
 from inhouse.kit.errors import InvalidRequest
 
-_UNREADABLE: dict[type, str] = {Image: "image_url", File: "file", Audio: "input_audio"}
+_UNREADABLE: dict[type[Part], str] = {Image: "image_url", File: "file", Audio: "input_audio"}
 
 
 async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:

@@ -16,6 +16,16 @@ BUSY_RETRY_SECONDS = 5
 
 
 @contextmanager
+def refusals(param: str | None) -> Iterator[None]:
+    """Tell the client what an engine refuses of a request: an engine raises ValueError for nothing else."""
+    try:
+        yield
+    except ValueError as error:
+        reason = str(error).strip().rsplit("\n", 1)[-1].removeprefix("Error: ").removeprefix("Jinja Exception: ")
+        raise InvalidRequest(f"The model deployed here cannot take this request: {reason}", param=param) from error
+
+
+@contextmanager
 def engine_errors(request_id: str, *, constraint_param: str | None = None) -> Iterator[None]:
     """Turn an engine's failures into the API's errors; the reason goes to the log, not to the client."""
     try:

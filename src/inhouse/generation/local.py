@@ -13,6 +13,7 @@ from typing import Literal
 from inhouse.calls import Call
 from inhouse.engines.protocol import EngineFailed, Finished, Piece, TextEngine, TokenLogprob
 from inhouse.generation.constraint import Constraint, arguments, constraint_for, spoken
+from inhouse.generation.errors import refusals
 from inhouse.generation.events import (
     ChoiceFinished,
     Event,
@@ -115,12 +116,22 @@ class _Choice:
                 if out := gate.finish():
                     yield out
         self._calls_made = gate.calls
+        repeated = gate.repeated
         if gate.held_to is not None:
+            held: Batch = []
             async with aclosing(self._held_call(gate.held_to, gate.calls, written[: gate.value_at])) as batches:
                 async for batch in batches:
-                    yield batch
-            self._calls_made += 1
-        elif gate.repeated and not gate.calls:
+                    if not gate.answered:
+                        yield batch
+                    held += batch
+            repeated = any(
+                isinstance(event, ToolCallDone) and is_repeat(gate.held_to.name, event.arguments, gate.answered)
+                for event in held
+            )
+            if gate.answered and not repeated:
+                yield held
+            self._calls_made += not repeated
+        if repeated and not gate.calls:
             # A small model that calls again what was just answered would do so for ever: it must speak now.
             told = told_results(self._request)
             constraint = constraint_for(told) or spoken()
@@ -149,35 +160,42 @@ class _Choice:
         """Text from the engine, with the call's usage kept up to date as it comes."""
         usage = self._call.usage
         spent = 0
+        # A second prompt may be longer than the first, and what was written before it counts.
+        left = min(self._budget, self._engine.window - len(prompt))
+        if left < 1:
+            self._cut = True
+            return
         asked = completion(
             self._call,
             self._request.sampling,
             prompt,
-            max_tokens=self._budget,
+            max_tokens=left,
             draw=self._index,
             constraint=constraint,
         )
         follower = Follower(constraint.grammar) if constraint else None
-        async with aclosing(self._engine.complete(asked)) as batches:
-            async for batch in batches:
-                pieces = [event for event in batch if isinstance(event, Piece)]
-                tokens = sum(piece.count for piece in pieces)
-                usage.output_tokens += tokens
-                spent += tokens
-                self._budget = max(1, self._budget - tokens)
-                for event in batch:
-                    if isinstance(event, Finished):
-                        usage.output_tokens += event.completion_tokens - spent
-                        self._finished(event)
-                if follower is not None and not follower.feed("".join(piece.text for piece in pieces)):
-                    raise EngineFailed("the engine left its constraint")
-                if pieces:
-                    yield pieces
+        with refusals(self._request.items_param):
+            async with aclosing(self._engine.complete(asked)) as batches:
+                async for batch in batches:
+                    pieces = [event for event in batch if isinstance(event, Piece)]
+                    tokens = sum(piece.count for piece in pieces)
+                    usage.output_tokens += tokens
+                    spent += tokens
+                    self._budget -= tokens
+                    for event in batch:
+                        if isinstance(event, Finished):
+                            usage.output_tokens += event.completion_tokens - spent
+                            self._finished(event, first=prompt is self._prompt)
+                    if follower is not None and not follower.feed("".join(piece.text for piece in pieces)):
+                        raise EngineFailed("the engine left its constraint")
+                    if pieces:
+                        yield pieces
 
-    def _finished(self, event: Finished) -> None:
+    def _finished(self, event: Finished, *, first: bool) -> None:
         call = self._call
         self._cut = event.reason == "length"
-        if self._index == 0:
+        # A second prompt finds in the cache what the first one just left there; that was not reused from before.
+        if first and self._index == 0:
             call.usage.cached_tokens = reported_cache(event.prompt_tokens, event.cached_tokens)
             if self._request.choices == 1 and call.decode_ms is None:
                 call.decode_ms = event.decode_ms
@@ -202,7 +220,8 @@ class _Gate:
             choice=choice,
         )
         self._bound = {tool.name: tool for tool in tools if free and _is_bound(tool)}
-        self._answered = _answered_calls(request) if free else []
+        self.answered = _answered_calls(request) if free else []
+        """Calls that must not be made again."""
         self._open: ToolCallStarted | None = None
         self._logprobs: list[TokenLogprob] = []
         self.calls = 0
@@ -234,7 +253,7 @@ class _Gate:
         for event in events:
             match event:
                 case TextDelta():
-                    event.logprobs, self._logprobs = self._logprobs, []
+                    event.logprobs = self._logprobs_of(event.text)
                     out.append(event)
                 case ToolCallStarted(name=name):
                     self._logprobs = []
@@ -242,15 +261,15 @@ class _Gate:
                         self.held_to = self._bound[name]
                         return out
                     event.index, self._open = self.calls, event
-                    if not self._answered:
+                    if not self.answered:
                         out.append(event)
-                case ToolCallDelta() if not self._answered:
+                case ToolCallDelta() if not self.answered:
                     event.index = self.calls
                     out.append(event)
                 case ToolCallDone(arguments=arguments) if self._open is not None:
                     opened, self._open = self._open, None
-                    if self._answered:
-                        if is_repeat(opened.name, arguments, self._answered):
+                    if self.answered:
+                        if is_repeat(opened.name, arguments, self.answered):
                             self.repeated = True
                             return out
                         out += [opened, ToolCallDelta(self.calls, arguments, self._choice)]
@@ -258,6 +277,15 @@ class _Gate:
                     out.append(event)
                     self.calls += 1
         return out
+
+    def _logprobs_of(self, text: str) -> list[TokenLogprob]:
+        """Those of the tokens that wrote ``text``; text that the parser still holds keeps its own."""
+        missing, count = len(text.encode()), 0
+        while missing > 0 and count < len(self._logprobs):
+            missing -= len(self._logprobs[count].bytes)
+            count += 1
+        taken, self._logprobs = self._logprobs[:count], self._logprobs[count:]
+        return taken
 
 
 def _kind(tool: Tool) -> Literal["function", "custom"]:

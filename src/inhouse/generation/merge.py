@@ -20,12 +20,17 @@ async def merged(streams: Sequence[AsyncGenerator[list[T], None]]) -> AsyncGener
 
     # A bounded queue, so that a slow reader slows the engines instead of filling memory. None: a stream has ended.
     batches: asyncio.Queue[list[T] | Exception | None] = asyncio.Queue(maxsize=len(streams))
+    closing = False
 
     async def pump(stream: AsyncGenerator[list[T], None]) -> None:
         try:
             async with aclosing(stream):
                 async for batch in stream:
                     await batches.put(batch)
+        except asyncio.CancelledError:
+            if closing:
+                raise
+            await batches.put(RuntimeError("a stream was cancelled from within"))
         except Exception as error:
             await batches.put(error)
         else:
@@ -43,6 +48,7 @@ async def merged(streams: Sequence[AsyncGenerator[list[T], None]]) -> AsyncGener
             else:
                 yield got
     finally:
+        closing = True
         for task in pumps:
             task.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from inhouse.engines.protocol import TextEngine
+from inhouse.generation.errors import refusals
 from inhouse.generation.items import (
     CustomTool,
     FunctionTool,
@@ -31,9 +32,7 @@ from inhouse.generation.items import (
 )
 
 _PROBE = {"type": "function", "function": {"name": "inhouse_probe", "description": "", "parameters": {}}}
-_CONTROL = re.compile(
-    r"<\|[^|<>]{1,64}\|>|</?s>|\[/?(?:INST|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
-)
+_SPELLED_LIKE_CONTROL = re.compile(r"<\|[^|<>]{1,64}\|>|<[^<>\s]{1,64}>|\[/?[A-Za-z_]{2,32}\]")
 _MARK = re.compile("\uf8ff([0-9a-f]{16})-(\\d+)\uf8ff")
 
 _speaks_tools: WeakKeyDictionary[TextEngine, bool] = WeakKeyDictionary()
@@ -46,8 +45,13 @@ async def prompt_tokens(engine: TextEngine, request: GenerationRequest) -> list[
     native = uses_tools and await _template_speaks_tools(engine)
     messages = template_messages(request, native_tools=native)
     wire_tools = [tool_for_template(tool) for tool in tools] if native and tools else None
-    guarded = _Guarded(messages)
-    return await guarded.tokens(engine, await engine.render(guarded.messages, wire_tools))
+    guard = _Guard() if await _hold_control_tokens(engine, [messages, wire_tools]) else None
+    if guard is not None:
+        messages = [guard.message(message) for message in messages]
+        wire_tools = guard.quoted(wire_tools)
+    with refusals(request.items_param):
+        prompt = await engine.render(messages, wire_tools)
+    return await engine.tokenize(prompt, special=True) if guard is None else await guard.tokens(engine, prompt)
 
 
 def template_messages(request: GenerationRequest, *, native_tools: bool) -> list[dict[str, Any]]:
@@ -158,14 +162,26 @@ def _native(request: GenerationRequest) -> Iterator[dict[str, Any]]:
 
 
 def _plain(request: GenerationRequest) -> Iterator[dict[str, Any]]:
-    """Messages with calls and outputs as text, for templates that know no tools."""
+    """Messages with calls and outputs as text, for templates that know no tools.
+
+    Many of those refuse two messages of one role in a row, so calls join what was said, and outputs each other.
+    """
+    pending: dict[str, Any] | None = None
     for item in request.items:
         if isinstance(item, ToolCall):
-            yield {"role": "assistant", "content": f"<tool_call>\n{call_text(item)}\n</tool_call>"}
+            role, text = "assistant", f"<tool_call>\n{call_text(item)}\n</tool_call>"
         elif isinstance(item, ToolOutput):
-            yield {"role": "user", "content": f"<tool_response>\n{item.text}\n</tool_response>"}
+            role, text = "user", f"<tool_response>\n{item.text}\n</tool_response>"
         else:
-            yield {"role": _role(item), "content": item.text}
+            role, text = _role(item), item.text
+        if pending is not None and pending["role"] == role and not isinstance(item, Message):
+            pending = {"role": role, "content": f"{pending['content']}\n{text}".lstrip("\n")}
+            continue
+        if pending is not None:
+            yield pending
+        pending = {"role": role, "content": text}
+    if pending is not None:
+        yield pending
 
 
 def _role(message: Message) -> str:
@@ -196,33 +212,81 @@ async def _template_speaks_tools(engine: TextEngine) -> bool:
     known = _speaks_tools.get(engine)
     if known is None:
         probe: list[dict[str, Any]] = [{"role": "user", "content": "probe"}]
-        known = _PROBE["function"]["name"] in await engine.render(probe, [_PROBE])  # type: ignore[index]
+        try:
+            known = _PROBE["function"]["name"] in await engine.render(probe, [_PROBE])  # type: ignore[index]
+        except ValueError:  # a template may refuse tools rather than pass over them
+            known = False
         _speaks_tools[engine] = known
     return known
 
 
-class _Guarded:
-    """Messages whose suspicious contents are replaced by marks while the template runs.
+async def _hold_control_tokens(engine: TextEngine, written: Any) -> bool:
+    """Whether texts of a request spell control tokens of this very model."""
+    spelled = {found for text in _texts(written) for found in _SPELLED_LIKE_CONTROL.findall(text)}
+    if not spelled:
+        return False
+    joined = "\n".join(sorted(spelled))
+    return await engine.tokenize(joined, special=True) != await engine.tokenize(joined, special=False)
 
-    A user's text may contain what the model reads as control tokens (``<|im_end|>``), and so end its turn and speak as
-    the system. Such contents are tokenized apart, as plain text, and put back where the template put the mark.
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a JSON value, names of members too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from _texts(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _texts(member)
+
+
+class _Guard:
+    """Puts marks in the place of suspicious texts while the template runs.
+
+    A text may contain what the model reads as control tokens (``<|im_end|>``), and so end its turn and speak as the
+    system: a user's message, an output of a tool, or arguments of a call in which the model quoted either. Such texts
+    are tokenized apart, as plain text, and put back where the template put their marks.
     """
 
-    def __init__(self, messages: list[dict[str, Any]]) -> None:
+    def __init__(self) -> None:
         self._nonce = secrets.token_hex(8)
         self._held: list[str] = []
-        self.messages = [self._guard(message) for message in messages]
 
-    def _guard(self, message: dict[str, Any]) -> dict[str, Any]:
-        content = message["content"]
-        if not _CONTROL.search(content):
-            return message
-        self._held.append(content)
-        return {**message, "content": f"\uf8ff{self._nonce}-{len(self._held) - 1}\uf8ff"}
+    def message(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A message with marks. Its content is put back as it was, the rest as the inside of JSON texts."""
+        guarded = {name: value for name, value in message.items() if name in ("content", "tool_calls")}
+        guarded |= {name: self.quoted(value) for name, value in message.items() if name not in guarded}
+        if _SPELLED_LIKE_CONTROL.search(message["content"]):
+            guarded["content"] = self._hold(message["content"])
+        if "tool_calls" in message:
+            guarded["tool_calls"] = [self._call(made) for made in message["tool_calls"]]
+        return guarded
+
+    def _call(self, made: dict[str, Any]) -> dict[str, Any]:
+        function = made["function"]
+        # Arguments are JSON in a text, which templates read and write anew.
+        arguments = msgspec.json.encode(self.quoted(msgspec.json.decode(function["arguments"]))).decode()
+        guarded: dict[str, Any] = self.quoted({**made, "function": {"name": function["name"]}})
+        guarded["function"]["arguments"] = arguments
+        return guarded
+
+    def quoted(self, value: Any) -> Any:
+        """A JSON value with marks in its texts."""
+        if isinstance(value, str):
+            quoted = msgspec.json.encode(value)[1:-1].decode()
+            return self._hold(quoted) if _SPELLED_LIKE_CONTROL.search(value) else value
+        if isinstance(value, dict):
+            return {self.quoted(name): self.quoted(member) for name, member in value.items()}
+        return [self.quoted(member) for member in value] if isinstance(value, list) else value
+
+    def _hold(self, text: str) -> str:
+        self._held.append(text)
+        return f"\uf8ff{self._nonce}-{len(self._held) - 1}\uf8ff"
 
     async def tokens(self, engine: TextEngine, prompt: str) -> list[int]:
-        if not self._held:
-            return await engine.tokenize(prompt, special=True)
+        """Tokens of what the template made."""
         tokens: list[int] = []
         end = 0
         for mark in _MARK.finditer(prompt):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -41,6 +42,10 @@ from inhouse.kit.ids import new_id
 from inhouse.metering.usage import Usage
 
 CHAT = "/chat/completions"
+_CODE = re.compile(r"(?!\d+$)[A-Za-z0-9_.-]{1,64}")
+"""Codes worth passing on; others only repeat the status."""
+TokenCount = Annotated[int, msgspec.Meta(ge=0, le=2**48)]
+"""What an upstream may claim to have used; anything else would not fit the books."""
 
 
 # Shapes of the answers, as far as they are read. Servers add fields of their own; those are skipped.
@@ -95,18 +100,18 @@ class _Choice(msgspec.Struct):
 
 
 class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: TokenCount | None = None
 
 
 class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-    accepted_prediction_tokens: int | None = None
-    rejected_prediction_tokens: int | None = None
+    reasoning_tokens: TokenCount | None = None
+    accepted_prediction_tokens: TokenCount | None = None
+    rejected_prediction_tokens: TokenCount | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: TokenCount = 0
+    completion_tokens: TokenCount = 0
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
 
@@ -134,7 +139,7 @@ _answers = msgspec.json.Decoder(_Answer)
 
 async def generate(call: Call, upstream: Upstream, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
     """Events of all choices, then the usage."""
-    reader = _Reader(call)
+    reader = _Reader(call, request.choices)
     body = chat_body(call, request)
     try:
         if request.stream:
@@ -149,7 +154,7 @@ async def generate(call: Call, upstream: Upstream, request: GenerationRequest) -
         raise client_error(error) from error
     except msgspec.MsgspecError as error:
         raise EngineFailed(f"the upstream sent what is not the contract: {error}") from error
-    yield [call.usage]
+    yield [*reader.end(), call.usage]
 
 
 def chat_body(call: Call, request: GenerationRequest) -> dict[str, Any]:
@@ -180,11 +185,11 @@ def chat_body(call: Call, request: GenerationRequest) -> dict[str, Any]:
     match request.format:
         case JsonObject():
             body["response_format"] = {"type": "json_object"}
-        case JsonSchema(name=name, schema=schema, strict=strict):
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": name, "schema": schema, "strict": strict},
-            }
+        case JsonSchema(name=name, schema=schema, strict=strict, description=description):
+            named: dict[str, Any] = {"name": name, "schema": schema, "strict": strict}
+            if description is not None:
+                named["description"] = description
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
     if request.stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
@@ -267,13 +272,35 @@ def _tool_choice(request: GenerationRequest) -> str | dict[str, Any]:
     return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": refs}}
 
 
+_NOTHING = (None, _Message(), _Message(content=""))
+
+
+class _OpenCall:
+    """A tool call that is being told."""
+
+    def __init__(self, index: int, told_index: int, id: str | None) -> None:
+        self.index = index
+        self.told_index = told_index
+        self.id = id
+        self.parts: list[str] = []
+
+    def goes_on(self, told_index: int, call: _ToolCall) -> bool:
+        """Whether a piece belongs to it. Some servers give every call the same index, and a new id."""
+        return told_index == self.told_index and (not call.id or call.id == self.id)
+
+
 class _Reader:
     """Turns answers and chunks into events, and keeps the call's usage up to date."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, choices: int) -> None:
         self._call = call
-        self._open: dict[int, tuple[int, list[str]]] = {}
-        """For each choice: the index of its unfinished tool call, and what its arguments are so far."""
+        self._choices = choices
+        self._open: dict[int, _OpenCall] = {}
+        """For each choice, its unfinished tool call."""
+        self._made: dict[int, int] = {}
+        """For each choice, how many tool calls it began."""
+        self._untold = set(range(choices))
+        self._unfinished = set(range(choices))
 
     def read(self, payloads: list[bytes]) -> list[Event]:
         events: list[Event] = []
@@ -282,6 +309,11 @@ class _Reader:
             answer = _answers.decode(payload)
             for choice in answer.choices:
                 message = choice.delta or choice.message
+                if choice.index not in self._unfinished:
+                    if 0 <= choice.index < self._choices and message in _NOTHING:
+                        continue  # some servers end a choice twice, the second time with the usage
+                    raise EngineFailed(f"the upstream sent more than was asked for, in choice {choice.index}")
+                self._untold.discard(choice.index)
                 if message is not None:
                     if message.content:
                         usage.output_tokens += 1  # until the upstream tells: about a token a chunk
@@ -296,35 +328,52 @@ class _Reader:
                 if choice.finish_reason is not None:
                     self._close(events, choice.index)
                     events.append(ChoiceFinished(_reason(choice.finish_reason), choice.index))
+                    self._unfinished.discard(choice.index)
             if answer.usage is not None:
                 _copy_usage(answer.usage, usage)
         return events
 
-    def _tool_call(self, events: list[Event], choice: int, index: int, call: _ToolCall) -> None:
-        opened = self._open.get(choice)
-        if opened is None or opened[0] != index:
+    def end(self) -> list[Event]:
+        """What is missing when the answer is over.
+
+        Raises:
+            EngineFailed: the upstream gave fewer choices than it was asked for.
+        """
+        if self._untold:
+            raise EngineFailed(f"the upstream gave nothing for choices {sorted(self._untold)}")
+        events: list[Event] = []
+        for choice in sorted(self._unfinished):
             self._close(events, choice)
-            kind = call.custom or call.function
-            name = kind.name if kind is not None else None
-            events.append(
-                ToolCallStarted(
-                    index,
-                    call.id or new_id("call_"),
-                    name or "",
-                    "custom" if call.custom is not None else "function",
-                    choice,
-                )
-            )
-            opened = self._open[choice] = (index, [])
+            events.append(ChoiceFinished("stop", choice))
+        return events
+
+    def _tool_call(self, events: list[Event], choice: int, told_index: int, call: _ToolCall) -> None:
+        opened = self._open.get(choice)
+        if opened is None or not opened.goes_on(told_index, call):
+            self._close(events, choice)
+            opened = self._begin(events, choice, told_index, call)
         text = (call.custom.input if call.custom else None) or (call.function.arguments if call.function else None)
         if text:
-            opened[1].append(text)
-            events.append(ToolCallDelta(index, text, choice))
+            opened.parts.append(text)
+            events.append(ToolCallDelta(opened.index, text, choice))
+
+    def _begin(self, events: list[Event], choice: int, told_index: int, call: _ToolCall) -> _OpenCall:
+        kind = call.custom or call.function
+        if kind is None or not kind.name:
+            raise EngineFailed("the upstream sent a tool call without a name")
+        index = self._made.get(choice, 0)
+        self._made[choice] = index + 1
+        id = call.id or new_id("call_")
+        events.append(
+            ToolCallStarted(index, id, kind.name, "custom" if call.custom is not None else "function", choice)
+        )
+        opened = self._open[choice] = _OpenCall(index, told_index, call.id)
+        return opened
 
     def _close(self, events: list[Event], choice: int) -> None:
         opened = self._open.pop(choice, None)
         if opened is not None:
-            events.append(ToolCallDone(opened[0], "".join(opened[1]), choice))
+            events.append(ToolCallDone(opened.index, "".join(opened.parts), choice))
 
 
 def _reason(reason: str) -> Any:
@@ -371,7 +420,7 @@ def client_error(error: UpstreamError) -> InvalidRequest | RateLimited | EngineF
     except msgspec.MsgspecError:
         told = _Error(message=error.body[:500].decode("utf-8", "replace"))
     if error.status in (400, 413, 422):
-        code = str(told.code) if told.code is not None and not str(told.code).isdigit() else None
+        code = told.code if isinstance(told.code, str) and _CODE.fullmatch(told.code) else None
         return InvalidRequest(told.message or "The upstream refused the request.", param=told.param, code=code)
     if error.status == 429:
         return RateLimited("The engine is over its own rate limit, please try again later.", code="rate_limit_exceeded")

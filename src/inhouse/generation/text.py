@@ -11,11 +11,11 @@ import msgspec
 from inhouse.calls import Call
 from inhouse.engines.protocol import EngineFailed, Finished, Piece, TextEngine, TokenLogprob
 from inhouse.engines.upstream import Upstream, UpstreamError
-from inhouse.generation.errors import engine_errors
+from inhouse.generation.errors import engine_errors, refusals
 from inhouse.generation.events import ChoiceFinished, EchoedPrompt, TextDelta, TextEvent
 from inhouse.generation.items import Sampling
 from inhouse.generation.merge import merged
-from inhouse.generation.remote import client_error
+from inhouse.generation.remote import TokenCount, client_error
 from inhouse.generation.sampling import check_biases, completion
 from inhouse.kit.errors import InvalidRequest
 from inhouse.metering.usage import Usage, reported_cache
@@ -62,9 +62,10 @@ async def generate_text(call: Call, request: TextRequest) -> AsyncGenerator[list
 
 async def _local(call: Call, engine: TextEngine, request: TextRequest) -> AsyncGenerator[list[TextEvent], None]:
     check_biases(request.sampling, engine.vocabulary)
-    prompts = [await _prompt(engine, request, prompt) for prompt in request.prompts]
+    with refusals("prompt"):
+        prompts = [await _prompt(engine, request, prompt) for prompt in request.prompts]
     for prompt in prompts:
-        prompt.check(call, engine.window, request.sampling.max_tokens or 0)
+        prompt.check(call, engine.window, _max_tokens(request.sampling))
     call.usage.input_tokens = sum(len(prompt.tokens) for prompt in prompts)
     streams = []
     for number, prompt in enumerate(prompts):
@@ -73,9 +74,10 @@ async def _local(call: Call, engine: TextEngine, request: TextRequest) -> AsyncG
             streams.append(_best(call, engine, request, prompt, first))
         else:
             streams += [_one(call, engine, request, prompt, first + index, index) for index in range(request.choices)]
-    async with aclosing(merged(streams)) as batches:
-        async for batch in batches:
-            yield batch
+    with refusals("prompt"):
+        async with aclosing(merged(streams)) as batches:
+            async for batch in batches:
+                yield batch
     yield [call.usage]
 
 
@@ -160,8 +162,7 @@ async def _one(
     sampling = request.sampling
     if score and sampling.logprobs is None:
         sampling = msgspec.structs.replace(sampling, logprobs=0)
-    max_tokens = DEFAULT_MAX_TOKENS if sampling.max_tokens is None else sampling.max_tokens
-    asked = completion(call, sampling, prompt.tokens, max_tokens=max_tokens, draw=draw)
+    asked = completion(call, sampling, prompt.tokens, max_tokens=_max_tokens(sampling), draw=draw)
     async with aclosing(engine.complete(asked)) as batches:
         async for batch in batches:
             out: list[TextEvent] = []
@@ -175,6 +176,10 @@ async def _one(
                     _note(call, request, event)
                     out.append(ChoiceFinished(event.reason, choice))
             yield out
+
+
+def _max_tokens(sampling: Sampling) -> int:
+    return DEFAULT_MAX_TOKENS if sampling.max_tokens is None else sampling.max_tokens
 
 
 async def _best(
@@ -227,8 +232,8 @@ class _Choice(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: TokenCount = 0
+    completion_tokens: TokenCount = 0
 
 
 class _Answer(msgspec.Struct):
@@ -241,18 +246,21 @@ _answers = msgspec.json.Decoder(_Answer)
 
 async def _remote(call: Call, upstream: Upstream, request: TextRequest) -> AsyncGenerator[list[TextEvent], None]:
     body = _body(call, request)
+    unfinished = set(range(len(request.prompts) * request.choices))
     try:
         if request.stream:
             async with aclosing(upstream.stream(COMPLETIONS, body)) as batches:
                 async for batch in batches:
-                    if events := _read(call, batch):
+                    if events := _read(call, batch, unfinished):
                         yield events
         else:
-            yield _read(call, [(await upstream.post(COMPLETIONS, body)).body])
+            yield _read(call, [(await upstream.post(COMPLETIONS, body)).body], unfinished)
     except UpstreamError as error:
         raise client_error(error) from error
     except msgspec.MsgspecError as error:
         raise EngineFailed(f"the upstream sent what is not the contract: {error}") from error
+    if unfinished:
+        raise EngineFailed(f"the upstream did not finish choices {sorted(unfinished)}")
     yield [call.usage]
 
 
@@ -283,18 +291,23 @@ def _body(call: Call, request: TextRequest) -> dict[str, Any]:
     }
 
 
-def _read(call: Call, payloads: list[bytes]) -> list[TextEvent]:
+def _read(call: Call, payloads: list[bytes], unfinished: set[int]) -> list[TextEvent]:
     events: list[TextEvent] = []
     usage = call.usage
     for payload in payloads:
         answer = _answers.decode(payload)
         for choice in answer.choices:
+            if choice.index not in unfinished:
+                if choice.index >= 0 and not choice.text:
+                    continue  # some servers end a choice twice, the second time with the usage
+                raise EngineFailed(f"the upstream sent more than was asked for, in choice {choice.index}")
             if choice.text or choice.logprobs is not None:
                 usage.output_tokens += 1  # until the upstream tells: about a token a chunk
                 events.append(TextDelta(choice.text, choice.index, _told_logprobs(choice.logprobs)))
             if choice.finish_reason is not None:
                 reason: Any = choice.finish_reason if choice.finish_reason in ("length", "content_filter") else "stop"
                 events.append(ChoiceFinished(reason, choice.index))
+                unfinished.discard(choice.index)
         if answer.usage is not None:
             usage.input_tokens = answer.usage.prompt_tokens
             usage.output_tokens = answer.usage.completion_tokens

@@ -205,7 +205,7 @@ class Ledger:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
         while self._writer is not None:
-            await self._writer
+            await asyncio.shield(self._writer)
         if self._beating is not None and not self._settled:
             await self._database.write(lambda connection: instances.remove(connection, [self.instance]))
 
@@ -240,8 +240,8 @@ class Ledger:
         """The write that will hold everything buffered so far."""
         if self._flushed is None:
             self._flushed = asyncio.get_running_loop().create_future()
-            if self._writer is None:
-                self._writer = asyncio.create_task(self._write())
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
         return self._flushed
 
     async def _write(self) -> None:
@@ -256,6 +256,9 @@ class Ledger:
                 work = partial(_store, opened=opened, settled=settled, instance=self.instance, known=self._series)
                 try:
                     self._series |= await self._database.write(work)
+                except asyncio.CancelledError:  # the loop ends; nobody may be left waiting for this group
+                    flushed.cancel()
+                    raise
                 except Exception as error:
                     self._settled[:0] = settled
                     flushed.set_exception(error)

@@ -135,6 +135,8 @@ class LlamaEngine:
         return (await self._call("/tokenize", {"content": "", "add_special": True}, Tokens)).tokens
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
+        """Text of ``tokens``. Raises ValueError for ids that the vocabulary lacks."""
+        self._check_tokens(tokens)
         return (await self._call("/detokenize", {"tokens": list(tokens)}, Content)).content
 
     async def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> str:
@@ -166,6 +168,7 @@ class LlamaEngine:
             EngineBusy, EngineFailed
         """
         tokens = list(tokens)
+        self._check_tokens(tokens)
         if len(tokens) > min(scoring.LONGEST, self.window):
             longest = min(scoring.LONGEST, self.window)
             raise ValueError(f"log probabilities of a prompt are told for at most {longest} tokens, got {len(tokens)}")
@@ -212,6 +215,7 @@ class LlamaEngine:
     def _check(self, request: Completion) -> None:
         if not request.prompt:
             raise ValueError("the prompt is empty")
+        self._check_tokens(request.prompt)
         if request.max_tokens < 0:
             raise ValueError("max_tokens is negative")
         total = len(request.prompt) + request.max_tokens
@@ -222,6 +226,10 @@ class LlamaEngine:
             )
         if request.grammar is not None and request.json_schema is not None:
             raise ValueError("grammar and json_schema exclude each other")
+
+    def _check_tokens(self, tokens: Sequence[int]) -> None:
+        if tokens and self.vocabulary and max(tokens) >= self.vocabulary:
+            raise ValueError(f"token {max(tokens)} is not in the vocabulary of {self.vocabulary} tokens")
 
     async def _generate(self, request: Completion, batches: asyncio.Queue[Batch | BaseException]) -> None:
         try:
