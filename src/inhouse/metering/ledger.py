@@ -31,7 +31,7 @@ from inhouse.storage.schema import instances as instances_table
 INTERRUPTED_STATUS = 500
 MAX_IDS = 500
 """Ids in one statement."""
-_IS_OPEN = calls.c.state == literal_column("'open'")
+IS_OPEN = calls.c.state == literal_column("'open'")
 """Written out, not bound: only so do the databases see that ``ix_calls_open`` answers it."""
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,7 @@ class _OpenCall(msgspec.Struct):
 
 
 _USED = ("input_tokens", "cached_input_tokens", "output_tokens", "units", "fee_nanos")
-_COST = (
+COST = (
     (calls.c.input_tokens - calls.c.cached_input_tokens) * calls.c.input_price
     + calls.c.cached_input_tokens * calls.c.cached_input_price
     + calls.c.output_tokens * calls.c.output_price
@@ -128,7 +128,7 @@ _STILL_OPEN = (
     .order_by(calls.c.id)
     .with_for_update()
 )
-_ABANDONED = select(*(calls.c[name] for name in (*_FIXED, *_USED))).where(_IS_OPEN)
+_ABANDONED = select(*(calls.c[name] for name in (*_FIXED, *_USED))).where(IS_OPEN)
 
 
 class Ledger:
@@ -317,7 +317,7 @@ def _recover(connection: Connection, now: int) -> int:
                 settled_at=now,
                 status=INTERRUPTED_STATUS,
                 error_code="interrupted",
-                cost_nanos=_COST,
+                cost_nanos=COST,
             )
         )
     rollups.add(connection, [_booking(row, row, now) for row in rows], {})

@@ -1,0 +1,125 @@
+"""Proof that the books agree: every call settled or in living hands, every cost its tokens times its prices, every sum
+of usage what the calls come to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, except_, func, or_, select
+
+from inhouse.metering import instances, rollups
+from inhouse.metering.ledger import COST, IS_OPEN
+from inhouse.storage.database import Database
+from inhouse.storage.schema import calls, usage_rollups, usage_series
+from inhouse.storage.schema import instances as instances_table
+
+EXAMPLES = 3
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that does not agree: what, how many, and some of them."""
+
+    what: str
+    count: int
+    examples: list[str]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What was looked at, and what was found. ``clean`` if nothing was."""
+
+    calls: int
+    open: int
+    """Under way in a living process; they are no fault."""
+    interrupted: int
+    sums: int
+    findings: list[Finding]
+
+    @property
+    def clean(self) -> bool:
+        return not self.findings
+
+
+async def verify(database: Database) -> Verdict:
+    """Check everything in one consistent state of the database, also while servers work on it."""
+    return await database.read(_verify)
+
+
+def _verify(connection: Connection) -> Verdict:
+    dead = instances.dead(connection)
+    alive = select(instances_table.c.id).where(instances_table.c.id.not_in(dead))
+    states = select(calls.c.state, func.count().label("number")).group_by(calls.c.state)
+    by_state: dict[str, int] = {row.state: row.number for row in connection.execute(states)}
+    settled = calls.c.state != "open"
+    findings = [
+        _calls(connection, "open calls whose process is dead", IS_OPEN, calls.c.instance.not_in(alive)),
+        _calls(connection, "costs that are not the tokens times their prices", settled, calls.c.cost_nanos != COST),
+        _calls(
+            connection,
+            "calls with impossible counts",
+            or_(
+                calls.c.cached_input_tokens > calls.c.input_tokens,
+                calls.c.cached_input_tokens < 0,
+                calls.c.output_tokens < 0,
+                calls.c.units < 0,
+                calls.c.fee_nanos < 0,
+            ),
+        ),
+        _calls(connection, "settled calls without status or time", settled, calls.c.settled_at.is_(None)),
+        _differing(
+            connection,
+            "sums by minute",
+            rollups.as_booked(rollups.MINUTE).subquery(),
+            rollups.as_kept(rollups.MINUTE).subquery(),
+        ),
+        *(
+            _differing(connection, f"sums by {name}", _coarser(width).subquery(), _kept(width).subquery())
+            for name, width in (("hour", rollups.HOUR), ("day", rollups.DAY))
+        ),
+        _orphans(connection),
+    ]
+    return Verdict(
+        calls=sum(by_state.values()),
+        open=by_state.get("open", 0),
+        interrupted=by_state.get("interrupted", 0),
+        sums=connection.execute(select(func.count()).select_from(usage_rollups)).scalar_one(),
+        findings=[finding for finding in findings if finding.count],
+    )
+
+
+def _calls(connection: Connection, what: str, *conditions: ColumnElement[bool]) -> Finding:
+    count = connection.execute(select(func.count()).select_from(calls).where(*conditions)).scalar_one()
+    ids = connection.execute(select(calls.c.id).where(*conditions).limit(EXAMPLES)).scalars() if count else ()
+    return Finding(what, count, list(ids))
+
+
+def _differing(connection: Connection, name: str, wanted: FromClause, kept: FromClause) -> Finding:
+    """Rows that are on one side only."""
+    count, examples = 0, []
+    for said, one, other in (("should be", wanted, kept), ("are", kept, wanted)):
+        only = except_(select(one), select(other)).subquery()
+        count += connection.execute(select(func.count()).select_from(only)).scalar_one()
+        for row in connection.execute(select(only).limit(EXAMPLES)):
+            examples.append(f"{said}: " + " ".join(str(value) for value in row if value != ""))  # noqa: PERF401
+    return Finding(f"{name} that are not what the calls come to", count, examples)
+
+
+def _coarser(width: int) -> Select[Any]:
+    """The sums by minute, added up to hours or days."""
+    start = (usage_rollups.c.start - usage_rollups.c.start % width).label("start")
+    return (
+        select(usage_rollups.c.series_id, start, *(func.sum(usage_rollups.c[name]) for name in rollups.SUMS))
+        .where(usage_rollups.c.width == rollups.MINUTE)
+        .group_by(usage_rollups.c.series_id, start)
+    )
+
+
+def _kept(width: int) -> Select[Any]:
+    return select(
+        usage_rollups.c.series_id, usage_rollups.c.start, *(usage_rollups.c[name] for name in rollups.SUMS)
+    ).where(usage_rollups.c.width == width)
+
+
+def _orphans(connection: Connection) -> Finding:
+    query = select(func.count()).where(usage_rollups.c.series_id.not_in(select(usage_series.c.id)))
+    return Finding("sums of nobody", connection.execute(query).scalar_one(), [])
