@@ -22,6 +22,8 @@ from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
+from inhouse.api.responses.routes import Responses
+from inhouse.api.responses.service import ResponsesService
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
@@ -63,6 +65,7 @@ class Platform:
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
+            Responses(ResponsesService(self.calls, self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
         )

@@ -10,6 +10,7 @@ from textwrap import dedent
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from inhouse.storage import upgrade as upgrade_module
@@ -19,6 +20,8 @@ from inhouse.storage.schema import metadata
 from inhouse.storage.upgrade import MIGRATIONS, upgrade
 
 Open = Callable[[str], Database]
+
+HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 def description(connection: Connection) -> dict[str, list[str]]:
@@ -82,10 +85,10 @@ def with_revision(tmp_path: Path, body: str) -> Path:
     migrations = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
     (migrations / "versions" / "9999_next.py").write_text(
-        dedent("""
+        dedent(f"""
             from alembic import op
             revision = "9999"
-            down_revision = "0001"
+            down_revision = "{HEAD}"
 
             def upgrade():
             """)
@@ -118,7 +121,7 @@ async def test_a_failed_migration_leaves_everything_as_it_was(
     assert "nothing was changed" in failure.value.reason
     assert await database.read(description) == before
     assert await database.read(lambda c: c.execute(text("SELECT count(*) FROM organizations")).scalar()) == 0
-    assert await database.read(lambda c: c.execute(text("SELECT version_num FROM alembic_version")).scalar()) == "0001"
+    assert await database.read(lambda c: c.execute(text("SELECT version_num FROM alembic_version")).scalar()) == HEAD
     database.migrate()
 
 

@@ -3,5 +3,6 @@
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.models.routes import Models
+from inhouse.api.responses.routes import Responses
 
-FACES = (Chat, Completions, Models)
+FACES = (Chat, Responses, Completions, Models)
