@@ -26,6 +26,8 @@ from inhouse.api.operation import Operation, operations_of
 from inhouse.api.organization.usage import UsageService
 from inhouse.api.organization.usage_routes import Usage
 from inhouse.api.organization.usage_store import UsageStore
+from inhouse.api.responses.routes import Responses
+from inhouse.api.responses.service import ResponsesService
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
@@ -69,6 +71,7 @@ class Platform:
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
+            Responses(ResponsesService(self.calls, self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
             Usage(UsageService(UsageStore(self.database), self.catalog)),

@@ -1,13 +1,23 @@
-"""What Chat Completions and legacy Completions have in common on the wire."""
+"""What the faces that generate text have in common on the wire."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import random
+import string
 
 from inhouse.api.wire import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 from inhouse.kit.errors import InvalidRequest
 from inhouse.metering.usage import Usage
+
+_PADDING = "".join(random.choices(string.ascii_letters + string.digits, k=4096))  # noqa: S311 - hides lengths only
+
+
+def padding(length: int) -> str:
+    """Random characters that bring a delta to a round length, so that its size does not tell the token's."""
+    start = random.randrange(4096 - 64)  # noqa: S311
+    return _PADDING[start : start + 16 - length % 16]
 
 
 def stop_sequences(stop: str | list[str] | None) -> tuple[str, ...]:

@@ -4,5 +4,6 @@ from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.models.routes import Models
 from inhouse.api.organization.usage_routes import Usage
+from inhouse.api.responses.routes import Responses
 
-FACES = (Chat, Completions, Models, Usage)
+FACES = (Chat, Responses, Completions, Models, Usage)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+import msgspec
+
 from inhouse.calls import Call
 from inhouse.engines.upstream import Upstream
 from inhouse.generation import local, remote
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import Event
-from inhouse.generation.items import Audio, File, GenerationRequest, Image, Message, Part
+from inhouse.generation.items import Audio, File, GenerationRequest, Image, Message, Part, Sampling
+from inhouse.generation.prompt import prompt_tokens
 from inhouse.generation.sampling import check_biases
 from inhouse.kit.errors import InvalidRequest
 
@@ -37,6 +40,25 @@ async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[lis
             async for batch in events:
                 await call.answering()
                 yield batch
+
+
+async def count_tokens(call: Call, request: GenerationRequest) -> int:
+    """Tokens of the prompt that a request makes, counted by the deployment's own tokenizer.
+
+    An upstream tells them only with an answer, so it is asked for one of a single token.
+
+    Raises:
+        APIError: what the client is to be told.
+    """
+    if not isinstance(call.engine, Upstream):
+        _refuse_what_it_cannot_read(request)
+        with engine_errors(call.id):
+            return len(await prompt_tokens(call.engine, request))
+    least = msgspec.structs.replace(request, sampling=Sampling(max_tokens=1), stream=False)
+    async with aclosing(generate(call, least)) as batches:
+        async for _ in batches:
+            pass
+    return call.usage.input_tokens
 
 
 def _refuse_what_it_cannot_read(request: GenerationRequest) -> None:

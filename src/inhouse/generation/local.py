@@ -37,7 +37,7 @@ from inhouse.generation.merge import merged
 from inhouse.generation.prompt import prompt_tokens, told_results
 from inhouse.generation.sampling import completion
 from inhouse.generation.tool_calls import ToolCallParser, is_repeat, new_call_id
-from inhouse.generation.window import completion_budget
+from inhouse.generation.window import completion_budget, fitted
 from inhouse.metering.usage import reported_cache
 
 Batch = list[Event]
@@ -47,7 +47,7 @@ async def generate(call: Call, engine: TextEngine, request: GenerationRequest) -
     """Events of all choices, then the usage."""
     # Compiling a client's grammar can take a while; the loop goes on meanwhile.
     constraint = await asyncio.to_thread(constraint_for, request) if request.format or request.usable_tools else None
-    prompt = await prompt_tokens(engine, request)
+    request, prompt = await fitted(call, engine, request)
     call.usage.input_tokens = len(prompt)
     budget = completion_budget(call, request, len(prompt), engine.window)
     choices = [_Choice(call, engine, request, prompt, constraint, budget, index) for index in range(request.choices)]

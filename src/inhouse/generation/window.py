@@ -2,9 +2,53 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from inhouse.calls import Call
-from inhouse.generation.items import GenerationRequest
+from inhouse.engines.protocol import TextEngine
+from inhouse.generation.items import GenerationRequest, Item, Message, ToolCall, ToolOutput
+from inhouse.generation.prompt import prompt_tokens
 from inhouse.kit.errors import InvalidRequest
+
+ROOM_FOR_ANSWER = 1024
+"""Tokens kept free for the answer where old items are dropped and the request names no limit."""
+
+
+async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> tuple[GenerationRequest, list[int]]:
+    """The request and its prompt; with ``truncate``, without the oldest items that do not fit.
+
+    Instructions and the last item stay. At most a quarter of the window is kept free for the answer.
+    """
+    prompt = await prompt_tokens(engine, request)
+    limit = min(call.card.context_window, engine.window)
+    room = limit - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, limit // 4)
+    if not request.truncate or len(prompt) <= room:
+        return request, prompt
+    # Between these lies how many items have to go.
+    fewest, most = 0, max(len(request.items) - 1, 0)
+    while fewest < most:
+        middle = (fewest + most) // 2
+        shorter = msgspec.structs.replace(request, items=_without_first(request.items, middle))
+        if len(await prompt_tokens(engine, shorter)) <= room:
+            most = middle
+        else:
+            fewest = middle + 1
+    shorter = msgspec.structs.replace(request, items=_without_first(request.items, fewest))
+    return shorter, await prompt_tokens(engine, shorter)
+
+
+def _without_first(items: tuple[Item, ...], count: int) -> tuple[Item, ...]:
+    """The items after the first ``count``, with all instructions, and without outputs whose calls are dropped."""
+    kept: list[Item] = []
+    calls: set[str] = set()
+    for index, item in enumerate(items):
+        if isinstance(item, Message) and item.role in ("system", "developer"):
+            kept.append(item)
+        elif index >= count and not (isinstance(item, ToolOutput) and item.call_id not in calls):
+            kept.append(item)
+            if isinstance(item, ToolCall):
+                calls.add(item.id)
+    return tuple(kept)
 
 
 def completion_budget(call: Call, request: GenerationRequest, input_tokens: int, window: int) -> int:

@@ -36,6 +36,9 @@ _NOT_JSON = (
 def decode(data: bytes, type: type[T], *, style: Style = "named") -> T:
     """The value of a JSON body.
 
+    A Struct may have a static method ``mend``, for liberties of the contract that types cannot express: it is given
+    the decoded body that was refused, changes it in place, and returns whether it did; the body is then tried again.
+
     Args:
         data: the body as it came.
         type: a Struct, or any type that msgspec reads.
@@ -47,12 +50,23 @@ def decode(data: bytes, type: type[T], *, style: Style = "named") -> T:
     try:
         value: T = _decoder_of(type).decode(data)
     except msgspec.ValidationError as error:
-        raise _refusal(error, type, _reread(data), style) from None
+        value = _mended(data, type, error, style)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(error) from None
     if b"\\u0000" in data and (path := find_nul(_reread(data))) is not None:
         raise _holds_nul(path)
     return value
+
+
+def _mended(data: bytes, type: type[T], error: msgspec.ValidationError, style: Style) -> T:
+    raw = _reread(data)
+    mend = getattr(type, "mend", None)
+    if mend is not None and mend(raw):
+        try:
+            return msgspec.convert(raw, type)
+        except msgspec.ValidationError as other:
+            error = other
+    raise _refusal(error, type, raw, style) from None
 
 
 def convert(values: Mapping[str, Any], type: type[T]) -> T:

@@ -232,3 +232,71 @@ stored_completions = Table(
     Column("response", Text, nullable=False),  # JSON
     Index(None, "project_id", "created_at", "id"),
 )
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("previous_response_id", Text),
+    Column("conversation_id", Text),
+    Column("body", Text, nullable=False),  # JSON, without the output
+    Index(None, "project_id", "created_at", "id"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("metadata", Text, nullable=False),  # JSON
+    Index(None, "project_id", "created_at", "id"),
+)
+
+# Each item is stored once. It belongs to the response that it came with, to a conversation, or to both; a response
+# that goes on from another one only names it.
+response_items = Table(
+    "response_items",
+    metadata,
+    Column("key", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("response_id", Text),
+    Column("is_output", Integer, nullable=False),
+    Column("conversation_id", Text),
+    Column("place", BigInteger),  # in the conversation
+    Column("body", Text, nullable=False),  # JSON
+    Index(None, "response_id", "key"),
+    Index(None, "conversation_id", "place"),
+    Index(None, "project_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What the stream of a background response told so far, in pieces of several events.
+response_events = Table(
+    "response_events",
+    metadata,
+    Column("response_id", Text, primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),  # sequence number
+    Column("last", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON array
+)
+
+# Work that must be done even if the process dies. Whoever holds the lease works on it.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),  # JSON
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("cancelled", Integer, nullable=False, server_default=text("0")),
+    Column("owner", Text),
+    Column("lease_until", BigInteger),
+    Index(None, "kind", "created_at", "id"),
+)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import string
 import time
 
 from msgspec import UNSET
 
 from inhouse.api.chat import wire
-from inhouse.api.completing import fingerprint, usage
+from inhouse.api.completing import fingerprint, padding, usage
 from inhouse.calls import Call
 from inhouse.engines.protocol import TokenLogprob
 from inhouse.generation.events import (
@@ -24,8 +22,6 @@ from inhouse.generation.events import (
 )
 from inhouse.kit.ids import new_id
 from inhouse.metering.usage import Usage
-
-_PADDING = "".join(random.choices(string.ascii_letters + string.digits, k=4096))  # noqa: S311 - hides lengths only
 
 
 class _Head:
@@ -195,15 +191,8 @@ class Chunks(_Head):
             system_fingerprint=self.fingerprint,
             choices=[wire.ChunkChoice(index=choice, delta=delta, logprobs=logprobs)],
             usage=None if self._include_usage else UNSET,
-            obfuscation=padding(delta) if self._obfuscate else UNSET,
+            obfuscation=padding(len(delta.content or "")) if self._obfuscate else UNSET,
         )
-
-
-def padding(delta: wire.Delta) -> str:
-    """Random characters that bring a chunk to a round length, so that its size does not tell the token's."""
-    length = len(delta.content) if isinstance(delta.content, str) else 0
-    start = random.randrange(4096 - 64)  # noqa: S311
-    return _PADDING[start : start + 16 - length % 16]
 
 
 def token_logprobs(entries: list[TokenLogprob]) -> list[wire.TokenLogprob]:

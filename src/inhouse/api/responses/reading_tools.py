@@ -1,0 +1,141 @@
+"""From the tools of a request to the core's, and back from the names that the model uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from inhouse.api.responses import wire
+from inhouse.api.responses.reading_items import full_name
+from inhouse.generation.items import CustomTool, FunctionTool, Tool, ToolChoice
+from inhouse.generation.schema import check_lenient, check_strict
+from inhouse.kit.errors import InvalidRequest
+
+
+class Toolbox(msgspec.Struct, frozen=True):
+    """A request's tools as the core takes them, and what each name stands for."""
+
+    tools: tuple[Tool, ...] = ()
+    names: dict[str, tuple[str | None, str]] = {}
+    """Namespace and name, by the name that the model sees."""
+    choice: ToolChoice = ToolChoice()
+
+    def named(self, name: str) -> tuple[str | None, str]:
+        """Namespace and name of a tool that the model called."""
+        return self.names.get(name, (None, name))
+
+
+def toolbox(model: str, tools: Sequence[wire.Tool], choice: wire.ToolChoice | None) -> Toolbox:
+    """The tools of a request.
+
+    Raises:
+        InvalidRequest: a tool is not supported here, two have one name, a schema or grammar is wrong, or the choice
+            names none of them.
+    """
+    core: list[Tool] = []
+    names: dict[str, tuple[str | None, str]] = {}
+
+    def add(tool: Tool, namespace: str | None, name: str) -> None:
+        if tool.name in names:
+            raise InvalidRequest(f"Tool names must be unique: '{tool.name}' is given twice.", param="tools")
+        names[tool.name] = (namespace, name)
+        core.append(tool)
+
+    for index, tool in enumerate(tools):
+        path = f"tools[{index}]"
+        match tool:
+            case wire.FunctionTool():
+                add(_function(tool, None, path), None, tool.name)
+            case wire.CustomTool():
+                add(_custom(tool, None, path), None, tool.name)
+            case wire.NamespaceTool(name=namespace, tools=members):
+                for place, member in enumerate(members):
+                    where = f"{path}.tools[{place}]"
+                    if isinstance(member, wire.CustomTool):
+                        add(_custom(member, namespace, where), namespace, member.name)
+                    else:
+                        add(_function(member, namespace, where), namespace, member.name)
+            case _:
+                raise not_supported(_kind(tool), model)
+    return Toolbox(tuple(core), names, _choice(choice, names, model))
+
+
+def not_supported(kind: str, model: str) -> InvalidRequest:
+    return InvalidRequest(f"Hosted tool '{kind}' is not supported with {model}.", param="tools")
+
+
+def _kind(tool: Any) -> str:
+    return str(tool.__struct_config__.tag)
+
+
+def _function(tool: wire.FunctionTool | wire.NamespaceFunction, namespace: str | None, path: str) -> FunctionTool:
+    parameters = tool.parameters or None
+    strict = bool(tool.strict)
+    where = f"{path}.parameters"
+    if tool.strict is None or tool.strict is msgspec.UNSET:
+        strict = parameters is not None and _keeps_strict(parameters, tool.name, where)
+    if not strict and parameters is not None:
+        check_lenient(parameters, context_param=where, name=tool.name)
+    elif strict and tool.strict:
+        check_strict(parameters or {}, context_param=where, name=tool.name)
+    return FunctionTool(full_name(namespace, tool.name), tool.description or None, parameters, strict, where)
+
+
+def _keeps_strict(parameters: dict[str, Any], name: str, where: str) -> bool:
+    """Whether a schema that nobody called strict is; functions of this API are strict where they can be."""
+    try:
+        check_strict(parameters, context_param=where, name=name)
+    except InvalidRequest:
+        return False
+    return True
+
+
+def _custom(tool: wire.CustomTool, namespace: str | None, path: str) -> CustomTool:
+    name, description = full_name(namespace, tool.name), tool.description or None
+    if not isinstance(tool.format, wire.GrammarFormat):
+        return CustomTool(name, description)
+    form = tool.format
+    return CustomTool(name, description, form.syntax, form.definition, f"{path}.format.definition")
+
+
+def _choice(choice: wire.ToolChoice | None, names: dict[str, tuple[str | None, str]], model: str) -> ToolChoice:
+    match choice:
+        case None:
+            return ToolChoice("auto")
+        case "none" | "auto" | "required" as mode:
+            if mode == "required" and not names:
+                raise InvalidRequest("Tool choice 'required' must be specified with 'tools'.", param="tool_choice")
+            return ToolChoice(mode)
+        case wire.FunctionChoice(name=name) | wire.CustomChoice(name=name):
+            return ToolChoice("required", frozenset(_known(name, names)), named=True)
+        case wire.AllowedTools(mode=mode, tools=tools):
+            chosen = {
+                full
+                for tool in tools
+                if tool.get("type") in ("function", "custom")
+                for full in _known(_name(tool), names)
+            }
+            return ToolChoice(mode, frozenset(chosen))
+        case _:
+            raise InvalidRequest(f"Tool choice '{_kind(choice)}' not found in 'tools' parameter.", param="tool_choice")
+
+
+def _name(tool: dict[str, Any]) -> str:
+    name = tool.get("name")
+    if not isinstance(name, str):
+        raise InvalidRequest(
+            "Missing required parameter: 'tool_choice.tools[].name'.",
+            param="tool_choice.tools",
+            code="missing_required_parameter",
+        )
+    return name
+
+
+def _known(name: str, names: dict[str, tuple[str | None, str]]) -> set[str]:
+    """The names that the model sees of a tool that the client names."""
+    found = {full for full, (_, own) in names.items() if name in (own, full)}
+    if not found:
+        raise InvalidRequest(f"Tool choice '{name}' not found in 'tools' parameter.", param="tool_choice")
+    return found

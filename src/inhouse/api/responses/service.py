@@ -1,0 +1,180 @@
+"""Responses: answer, stream, keep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection
+
+from inhouse.access import Caller
+from inhouse.api.operation import Request
+from inhouse.api.responses import store, wire
+from inhouse.api.responses.demand import demand
+from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
+from inhouse.api.responses.stored import for_client, input_items, response_of
+from inhouse.api.responses.turn import Turn, conversation_of, gather, given_items, prepare
+from inhouse.api.responses.writing import Writer
+from inhouse.calls import Call, Calls
+from inhouse.generation.core import count_tokens, generate
+from inhouse.kit.errors import APIError, InvalidRequest, NotFound, ServerError
+from inhouse.storage.database import Database
+
+log = structlog.get_logger(__name__)
+
+Events = list[wire.ResponseStreamEvent]
+ENDPOINT = "responses"
+
+
+class ResponsesService:
+    def __init__(self, calls: Calls, database: Database) -> None:
+        self._calls = calls
+        self._database = database
+
+    def _open(self, request: Request, body: wire.CreateResponse | wire.CountInputTokens) -> Call:
+        if body.model is None:
+            raise InvalidRequest(
+                "Missing required parameter: 'model'.", param="model", code="missing_required_parameter"
+            )
+        return self._calls.open(
+            request.caller,
+            request.operation.id,
+            body.model,
+            request_id=request.request_id,
+            endpoint=ENDPOINT,
+            demand=demand(body),
+            respond=request.respond,
+            tier=body.service_tier if isinstance(body, wire.CreateResponse) else None,
+            streams=isinstance(body, wire.CreateResponse) and bool(body.stream),
+        )
+
+    async def respond(self, request: Request, body: wire.CreateResponse) -> wire.Response:
+        """Answer at once. A response that fails, or that nobody waits for any more, is not kept: its id was never
+        told."""
+        async with self._open(request, body) as call:
+            turn = await prepare(self._database, request.caller.project_id, call, body)
+            writer = turn.writer()
+            async with aclosing(generate(call, turn.request)) as batches:
+                async for batch in batches:
+                    writer.of(batch)
+            writer.finish(call.usage)
+            await self._keep(turn)
+        return turn.response
+
+    async def stream(self, request: Request, body: wire.CreateResponse) -> AsyncGenerator[Events, None]:
+        """Answer as the model writes. From the first event on the response is kept, whatever becomes of it."""
+        writer: Writer | None = None
+        turn: Turn | None = None
+        call = self._open(request, body)
+        kept = False
+        try:
+            async with call:
+                turn = await prepare(self._database, request.caller.project_id, call, body)
+                async with aclosing(generate(call, turn.request)) as batches:
+                    async for batch in batches:
+                        out: Events = []
+                        if writer is None:
+                            writer = turn.writer()
+                            out = writer.begin()
+                        out += writer.of(batch)
+                        if out:
+                            yield out
+                assert writer is not None
+                last = writer.finish(call.usage)
+                kept = True
+                await self._keep(turn)
+        except Exception as error:
+            if writer is None or turn is None:
+                raise
+            last = writer.fail(self._failure(error, request.request_id), call.usage)
+            await self._keep(turn)
+        except BaseException:
+            # The client left. What it was told of must not stay in progress.
+            if writer is not None and turn is not None and not kept:
+                writer.cancel(call.usage)
+                await self._keep(turn)
+            raise
+        yield last
+
+    def _failure(self, error: Exception, request_id: str) -> APIError:
+        if isinstance(error, APIError):
+            return error
+        log.error("response failed", request_id=request_id, exc_info=error)
+        return ServerError(
+            "The server had an error while processing your request. Sorry about that! You can retry your request, or "
+            f"look for the request ID {request_id} in the server's log."
+        )
+
+    async def _keep(self, turn: Turn) -> None:
+        """Store what the turn came to; committed also if the client leaves meanwhile."""
+        if turn.stored or (turn.conversation_id is not None and turn.response.status in ("completed", "incomplete")):
+            await asyncio.shield(self._database.submit(partial(_keep, turn=turn)))
+
+    async def retrieve(self, caller: Caller, response_id: str) -> wire.Response:
+        return response_of(await self._find(caller, response_id))
+
+    async def delete(self, caller: Caller, response_id: str) -> wire.ResponseDeleted:
+        deleting = partial(store.delete_response, project_id=caller.project_id, response_id=response_id)
+        if not await self._database.write(deleting):
+            raise not_found(response_id)
+        return wire.ResponseDeleted(id=response_id)
+
+    async def input_items(
+        self, caller: Caller, response_id: str, query: wire.ListInputItemsQuery
+    ) -> wire.ResponseItemList:
+        stored = await self._find(caller, response_id)
+        page = await self._database.read(
+            partial(
+                store.input_page,
+                project_id=caller.project_id,
+                response=stored,
+                after=query.after,
+                limit=query.limit,
+                order=query.order,
+            )
+        )
+        if page is None:
+            raise InvalidRequest(f"Item with id '{query.after}' not found.", param="after")
+        return wire.ResponseItemList(
+            data=for_client(page.items),
+            first_id=page.items[0].id if page.items else None,
+            last_id=page.items[-1].id if page.items else None,
+            has_more=page.more,
+        )
+
+    async def count(self, request: Request, body: wire.CountInputTokens) -> wire.InputTokens:
+        project_id = request.caller.project_id
+        async with self._open(request, body) as call:
+            refuse_unsupported(call.card, body.reasoning, body.text)
+            history = await gather(
+                self._database, project_id, body.previous_response_id, conversation_of(body.conversation)
+            )
+            items = [*input_items(history), *given_items(body.input)]
+            asked = read_for_count(body, items, tools_of(call, body, items), history=len(history))
+            return wire.InputTokens(input_tokens=await count_tokens(call, asked))
+
+    async def _find(self, caller: Caller, response_id: str) -> store.StoredResponse:
+        stored = await self._database.read(
+            partial(store.get_response, project_id=caller.project_id, response_id=response_id)
+        )
+        if stored is None:
+            raise not_found(response_id)
+        return stored
+
+
+def _keep(connection: Connection, turn: Turn) -> None:
+    to_store = turn.to_store()
+    ended = turn.response.status in ("completed", "incomplete")
+    if turn.stored:
+        store.add_response(connection, turn.project_id, to_store, turn.input)
+        if turn.conversation_id is not None and ended:
+            store.append_response(connection, turn.project_id, turn.conversation_id, turn.response.id)
+    elif turn.conversation_id is not None:
+        store.append(connection, turn.project_id, turn.conversation_id, [*turn.input, *to_store.output])
+
+
+def not_found(response_id: str) -> NotFound:
+    return NotFound(f"Response with id '{response_id}' not found.", param="response_id")

@@ -1,0 +1,226 @@
+"""One turn: a request together with what it goes on from, ready for the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from inhouse.api.responses import store, wire
+from inhouse.api.responses.reading import LOGPROBS, check, read, tools_of
+from inhouse.api.responses.reading_tools import Toolbox
+from inhouse.api.responses.store import StoredItem, StoredResponse
+from inhouse.api.responses.stored import body_of, input_items, stored_item
+from inhouse.api.responses.writing import Writer
+from inhouse.calls import Call
+from inhouse.generation.items import FunctionTool, GenerationRequest
+from inhouse.kit.errors import InvalidRequest, NotFound
+from inhouse.kit.ids import new_id
+from inhouse.storage.database import Database
+
+
+class Turn(msgspec.Struct, kw_only=True):
+    """What one response is made of."""
+
+    project_id: str
+    body: wire.CreateResponse
+    request: GenerationRequest
+    tools: Toolbox
+    response: wire.Response
+    created_at: int
+    """Unix microseconds."""
+    input: list[StoredItem]
+    """The items that came with the request itself."""
+    conversation_id: str | None
+
+    @property
+    def stored(self) -> bool:
+        return self.body.store is not False
+
+    def writer(self, *, sequence: int = 0) -> Writer:
+        options = self.body.stream_options
+        return Writer(
+            self.response,
+            self.tools,
+            logprobs=LOGPROBS in (self.body.include or ()),
+            obfuscate=bool(self.body.stream) and (options is None or options.include_obfuscation is not False),
+            sequence=sequence,
+        )
+
+    def to_store(self) -> StoredResponse:
+        """The response as it stands."""
+        return StoredResponse(
+            id=self.response.id,
+            created_at=self.created_at,
+            status=self.response.status,
+            previous_response_id=self.body.previous_response_id,
+            conversation_id=self.conversation_id,
+            body=body_of(self.response),
+            output=[stored_item(item) for item in self.response.output],
+        )
+
+
+async def prepare(database: Database, project_id: str, call: Call, body: wire.CreateResponse) -> Turn:
+    """Check a request and gather what it goes on from.
+
+    Raises:
+        InvalidRequest, NotFound
+    """
+    check(call, body)
+    conversation_id = conversation_of(body.conversation)
+    history = await gather(database, project_id, body.previous_response_id, conversation_id)
+    new = await _resolved(database, project_id, given_items(body.input))
+    turn = _turn(project_id, call, body, conversation_id, input_items(history), new)
+    turn.input = [stored_item(item) for item in new]
+    return turn
+
+
+async def resume(database: Database, project_id: str, call: Call, body: wire.CreateResponse, response_id: str) -> Turn:
+    """The turn of a response whose input is stored already. Raises as ``prepare``."""
+    conversation_id = conversation_of(body.conversation)
+    history = await gather(database, project_id, body.previous_response_id, conversation_id)
+    own = await database.read(partial(store.own_input, response_id=response_id))
+    turn = _turn(project_id, call, body, conversation_id, input_items(history), input_items(own))
+    turn.response.id = response_id
+    turn.input = own
+    return turn
+
+
+def _turn(
+    project_id: str,
+    call: Call,
+    body: wire.CreateResponse,
+    conversation_id: str | None,
+    history: list[wire.InputItem],
+    new: list[wire.InputItem],
+) -> Turn:
+    items = [*history, *new]
+    tools = tools_of(call, body, items)
+    now = time.time_ns() // 1000
+    return Turn(
+        project_id=project_id,
+        body=body,
+        request=read(call, body, items, tools, history=len(history)),
+        tools=tools,
+        response=_response(call, body, tools, conversation_id, now // 1_000_000),
+        created_at=now,
+        input=[],
+        conversation_id=conversation_id,
+    )
+
+
+def given_items(given: str | list[wire.InputItem] | None) -> list[wire.InputItem]:
+    """The input as items; text is a message of the user."""
+    if isinstance(given, str):
+        return [wire.InputMessage(role="user", content=given)]
+    return given or []
+
+
+def conversation_of(given: str | wire.ConversationReference | None) -> str | None:
+    return given.id if isinstance(given, wire.ConversationReference) else given
+
+
+async def gather(
+    database: Database, project_id: str, previous_response_id: str | None, conversation_id: str | None
+) -> list[StoredItem]:
+    """The items that a request goes on from.
+
+    Raises:
+        InvalidRequest: both are given, or the previous response is not there.
+        NotFound: the conversation is not there.
+    """
+    if previous_response_id is not None and conversation_id is not None:
+        raise InvalidRequest(
+            "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Ensure you are only providing "
+            "one of them.",
+            param="previous_response_id",
+            code="mutually_exclusive_parameters",
+        )
+    if previous_response_id is not None:
+        chain = await database.read(partial(store.chain, project_id=project_id, response_id=previous_response_id))
+        if chain is None:
+            raise InvalidRequest(
+                f"Previous response with id '{previous_response_id}' not found.",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
+        return chain
+    if conversation_id is not None:
+        found = await database.read(
+            partial(store.get_conversation, project_id=project_id, conversation_id=conversation_id)
+        )
+        if found is None:
+            raise conversation_not_found(conversation_id)
+        return await database.read(partial(store.conversation_items, conversation_id=conversation_id))
+    return []
+
+
+def conversation_not_found(conversation_id: str) -> NotFound:
+    return NotFound(f"Conversation with id '{conversation_id}' not found.", param="conversation_id")
+
+
+async def _resolved(database: Database, project_id: str, items: Sequence[wire.InputItem]) -> list[wire.InputItem]:
+    """Items with those in place that are only named by their id."""
+    wanted = [item.id for item in items if isinstance(item, wire.ItemReference)]
+    if not wanted:
+        return list(items)
+    found = await database.read(partial(store.items_by_id, project_id=project_id, ids=wanted))
+    resolved: list[wire.InputItem] = []
+    for item in items:
+        if not isinstance(item, wire.ItemReference):
+            resolved.append(item)
+        elif item.id in found:
+            resolved += input_items([StoredItem(item.id, found[item.id])])
+        else:
+            raise NotFound(
+                f"Item with id '{item.id}' not found. Items are not persisted when `store` is set to false.",
+                param="input",
+            )
+    return resolved
+
+
+def _response(
+    call: Call, body: wire.CreateResponse, tools: Toolbox, conversation_id: str | None, created_at: int
+) -> wire.Response:
+    text = body.text or wire.TextConfig()
+    return wire.Response(
+        id=new_id("resp_"),
+        created_at=created_at,
+        status="queued" if body.background else "in_progress",
+        background=bool(body.background),
+        instructions=body.instructions,
+        max_output_tokens=body.max_output_tokens,
+        max_tool_calls=body.max_tool_calls,
+        model=call.snapshot.id,
+        output=[],
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        previous_response_id=body.previous_response_id,
+        conversation=wire.ResponseConversation(id=conversation_id) if conversation_id is not None else None,
+        prompt_cache_key=body.prompt_cache_key,
+        prompt_cache_retention=body.prompt_cache_retention,
+        reasoning=body.reasoning or wire.ReasoningConfig(),
+        safety_identifier=body.safety_identifier,
+        service_tier=call.service_tier,  # type: ignore[arg-type]
+        store=body.store is not False,
+        temperature=1.0 if body.temperature is None else body.temperature,
+        text=wire.TextConfig(format=text.format or wire.TextFormatText(), verbosity=text.verbosity or "medium"),
+        tool_choice=body.tool_choice or "auto",
+        tools=[_told(tool, tools) for tool in body.tools or ()],
+        top_logprobs=body.top_logprobs or 0,
+        top_p=1.0 if body.top_p is None else body.top_p,
+        truncation=body.truncation or "disabled",
+        user=body.user,
+        metadata=body.metadata or {},
+    )
+
+
+def _told(tool: Any, tools: Toolbox) -> Any:
+    """A tool as the response repeats it: with what was decided where the request said nothing."""
+    if not isinstance(tool, wire.FunctionTool):
+        return tool
+    taken = next((each for each in tools.tools if each.name == tool.name), None)
+    strict = taken.strict if isinstance(taken, FunctionTool) else bool(tool.strict)
+    return msgspec.structs.replace(tool, strict=strict)

@@ -1,0 +1,1 @@
+"""Durable work: what must be done even if the process dies."""

@@ -1,0 +1,86 @@
+"""The table of jobs: queries for transactions of others, so that work and what it is about are committed together."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from inhouse.storage.schema import jobs
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Work to do. ``payload`` is JSON; ``attempt`` counts from 1."""
+
+    id: str
+    kind: str
+    payload: str
+    attempt: int
+    cancelled: bool
+
+
+def enqueue(connection: Connection, id: str, kind: str, payload: str) -> None:
+    """Add a job. Its id is that of what it works on."""
+    connection.execute(insert(jobs).values(id=id, kind=kind, payload=payload, created_at=_now(), attempts=0))
+
+
+def finish(connection: Connection, id: str) -> None:
+    """Remove a job: in the transaction that writes down what it came to."""
+    connection.execute(delete(jobs).where(jobs.c.id == id))
+
+
+def request_cancel(connection: Connection, id: str) -> bool:
+    """Ask whoever works on a job, in any process, to stop. False if there is no such job any more."""
+    return connection.execute(update(jobs).where(jobs.c.id == id).values(cancelled=1)).rowcount > 0
+
+
+def is_open(connection: Connection, id: str) -> bool:
+    """Whether a job waits or is worked on."""
+    return connection.execute(select(jobs.c.id).where(jobs.c.id == id)).one_or_none() is not None
+
+
+def claim(connection: Connection, owner: str, kinds: list[str], count: int, lease_us: int) -> list[Job]:
+    """Lease up to ``count`` jobs that nobody works on, the oldest first.
+
+    Args:
+        lease_us: how long the lease holds unless renewed, microseconds.
+    """
+    now = _now()
+    free = (
+        select(jobs)
+        .where(jobs.c.kind.in_(kinds), or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now))
+        .order_by(jobs.c.created_at, jobs.c.id)
+        .limit(count)
+        .with_for_update(skip_locked=True)
+    )
+    claimed = []
+    for row in connection.execute(free).all():
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id == row.id)
+            .values(owner=owner, lease_until=now + lease_us, attempts=row.attempts + 1)
+        )
+        claimed.append(Job(row.id, row.kind, row.payload, row.attempts + 1, bool(row.cancelled)))
+    return claimed
+
+
+def renew(connection: Connection, owner: str, ids: list[str], lease_us: int) -> dict[str, bool]:
+    """Hold on to jobs. Gives those that are still this owner's, each with whether it was cancelled."""
+    mine = jobs.c.id.in_(ids), jobs.c.owner == owner
+    connection.execute(update(jobs).where(*mine).values(lease_until=_now() + lease_us))
+    rows = connection.execute(select(jobs.c.id, jobs.c.cancelled).where(*mine))
+    return {row.id: bool(row.cancelled) for row in rows}
+
+
+def release(connection: Connection, owner: str, id: str) -> None:
+    """Give a job back, to be done anew by the next who comes. The attempt does not count."""
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == id, jobs.c.owner == owner)
+        .values(owner=None, lease_until=None, attempts=jobs.c.attempts - 1)
+    )
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

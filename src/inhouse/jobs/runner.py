@@ -1,0 +1,140 @@
+"""Does jobs, in as many processes as share the database.
+
+A job is leased to one process at a time. The lease is renewed while it is worked on, so that of a process that dies it
+runs out and another one, or the next start, does the job anew: a handler must bear being run again. A job is tried
+``MOST_ATTEMPTS`` times, so that one that kills its process does not do so for ever.
+
+This is a table and a loop, not a workflow engine: a job here is one step, which begins anew, so there is no history of
+steps to keep; and it is written in the same transaction as what it is about, by the one writer of the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+import structlog
+
+from inhouse.jobs import queue
+from inhouse.jobs.queue import Job
+from inhouse.storage.database import Database
+
+Handler = Callable[[Job], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+MOST_ATTEMPTS = 3
+LEASE_S = 15.0
+POLL_S = 1.0
+
+
+class Runner:
+    """Claims jobs and runs their handlers, each as a task.
+
+    A handler ends its job itself (``queue.finish``, in its last transaction). It is cancelled when somebody asks for
+    that (``cancelled(job.id)`` is then true), when the process stops, and when the lease is lost. One that raises
+    leaves its job, to be tried again when the lease runs out.
+
+    Args:
+        handlers: by kind of job.
+        slots: jobs at once in this process.
+        lease_s: how long a job of a dead process waits, seconds.
+        poll_s: how often to look for jobs of others and for their cancellation, seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        handlers: Mapping[str, Handler],
+        *,
+        slots: int = 16,
+        lease_s: float = LEASE_S,
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._database = database
+        self._handlers = handlers
+        self._slots = slots
+        self._lease_us = int(lease_s * 1_000_000)
+        self._poll_s = poll_s
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: set[str] = set()
+        self._awake = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._loop = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Leave everything that is not done to the next start."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """There is a new job: look for it now."""
+        self._awake.set()
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job now, if it runs in this process. In others its ``queue.request_cancel`` is seen a little later."""
+        task = self._running.get(job_id)
+        if task is not None and job_id not in self._cancelled:
+            self._cancelled.add(job_id)
+            task.cancel()
+
+    def cancelled(self, job_id: str) -> bool:
+        """Whether somebody asked a running job to stop."""
+        return job_id in self._cancelled
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._turn()
+            except Exception:
+                log.exception("jobs cannot be looked for")
+            self._awake.clear()
+            try:
+                async with asyncio.timeout(self._poll_s):
+                    await self._awake.wait()
+            except TimeoutError:
+                pass
+
+    async def _turn(self) -> None:
+        if self._running:
+            renewing = partial(queue.renew, owner=self._owner, ids=list(self._running), lease_us=self._lease_us)
+            held = await self._database.write(renewing)
+            for id, task in list(self._running.items()):
+                if id not in held:
+                    task.cancel()
+                elif held[id]:
+                    self.cancel(id)
+        if (free := self._slots - len(self._running)) > 0:
+            claiming = partial(
+                queue.claim, owner=self._owner, kinds=list(self._handlers), count=free, lease_us=self._lease_us
+            )
+            for job in await self._database.write(claiming):
+                self._running[job.id] = asyncio.create_task(self._work(job))
+
+    async def _work(self, job: Job) -> None:
+        if job.cancelled:
+            self._cancelled.add(job.id)
+        try:
+            await self._handlers[job.kind](job)
+        except asyncio.CancelledError:
+            if job.id not in self._cancelled:
+                await asyncio.shield(self._database.submit(partial(queue.release, owner=self._owner, id=job.id)))
+            raise
+        except Exception:
+            log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempt)
+        finally:
+            self._running.pop(job.id, None)
+            self._cancelled.discard(job.id)
+            self._awake.set()
