@@ -41,6 +41,11 @@ class Calls:
         self._engines = engines
         self._metrics = metrics
 
+    def snapshots_of(self, model: str) -> list[str]:
+        """What answers to a name may say they come from: an alias stands for all snapshots of its card."""
+        card = self._catalog.cards.get(model)
+        return [model] if card is None else [snapshot.id for snapshot in card.snapshots]
+
     def open(
         self,
         caller: Caller,

@@ -19,8 +19,11 @@ def doc(text: str) -> Meta:
     return Meta(description=text)
 
 
-class RequestObject(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Base of everything a client sends: an unknown field is refused, an absent one reads as None."""
+class RequestObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything a client sends: an unknown field is refused, an absent one reads as None.
+
+    Where it is sent back, as in stored completions, what was absent stays absent.
+    """
 
 
 class ResponseObject(Struct, kw_only=True, gc=False):

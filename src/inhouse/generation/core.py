@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -12,7 +13,8 @@ from inhouse.engines.upstream import Upstream
 from inhouse.generation import local, remote
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import Event
-from inhouse.generation.items import Audio, File, GenerationRequest, Image, Message, Part, Sampling
+from inhouse.generation.grammar import compile_definition
+from inhouse.generation.items import Audio, CustomTool, File, GenerationRequest, Image, Message, Part, Sampling
 from inhouse.generation.prompt import prompt_tokens
 from inhouse.generation.sampling import check_biases
 from inhouse.kit.errors import InvalidRequest
@@ -35,6 +37,7 @@ async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[lis
         else:
             _refuse_what_it_cannot_read(request)
             check_biases(request.sampling, call.engine.vocabulary)
+            await _refuse_what_no_engine_can_follow(request)
             events = local.generate(call, call.engine, request)
         async with aclosing(events):
             async for batch in events:
@@ -59,6 +62,14 @@ async def count_tokens(call: Call, request: GenerationRequest) -> int:
         async for _ in batches:
             pass
     return call.usage.input_tokens
+
+
+async def _refuse_what_no_engine_can_follow(request: GenerationRequest) -> None:
+    """Grammars of tools, also of those that the model will not call this time."""
+    for tool in request.tools:
+        if isinstance(tool, CustomTool) and tool.syntax != "text":
+            # Compiling a client's grammar can take a while; the loop goes on meanwhile.
+            await asyncio.to_thread(compile_definition, tool.syntax, tool.definition, param=tool.param)
 
 
 def _refuse_what_it_cannot_read(request: GenerationRequest) -> None:

@@ -101,7 +101,7 @@ class ChatService:
             after=query.after,
             limit=query.limit,
             order=query.order,
-            model=query.model,
+            models=None if query.model is None else self._calls.snapshots_of(query.model),
             metadata=query.metadata or {},
         )
         if page is None:

@@ -59,7 +59,7 @@ class CompletionStore:
         after: str | None,
         limit: int,
         order: Literal["asc", "desc"],
-        model: str | None,
+        models: Sequence[str] | None,
         metadata: Mapping[str, str],
     ) -> tuple[Sequence[Stored], bool] | None:
         """One page, and whether more follow. None if ``after`` names no completion."""
@@ -73,8 +73,8 @@ class CompletionStore:
                     return None
                 edge = tuple_(last.created_at, last.id)
                 query = query.where(key > edge if order == "asc" else key < edge)
-            if model is not None:
-                query = query.where(table.c.model == model)
+            if models is not None:
+                query = query.where(table.c.model.in_(models))
             for name, value in metadata.items():
                 query = query.where(_json(connection, table.c.metadata)[name].as_string() == value)
             columns = (table.c.created_at, table.c.id)
