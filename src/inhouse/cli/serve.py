@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import socket
 from typing import IO, Annotated
 
 import msgspec
@@ -30,17 +29,17 @@ def serve(
     with told():
         settings = settings_of(data_dir, server_host=host, server_port=port)
         configure_logs(settings.log)
+        listen = settings.server
         with _alone(settings):
-            settings = _at_a_free_port(settings)
-            made = with_database(settings, lambda database: _prepare(settings, database))
-            listen = settings.server
             try:
-                listen = msgspec.structs.replace(listen, port=own_port(listen.host, listen.port))
+                owned = own_port(listen.host, listen.port)
             except OSError as error:
                 raise Refused(f"cannot listen on {listen.host}:{listen.port}: {error.strerror}") from error
+            listen = msgspec.structs.replace(listen, port=owned.getsockname()[1])
             settings = msgspec.structs.replace(settings, server=listen)
+            made = with_database(settings, lambda database: _prepare(settings, database))
             _greet(settings, made)
-            run(settings)
+            run(settings, owned)
 
 
 async def _prepare(settings: Settings, database: Database) -> Bootstrapped:
@@ -60,25 +59,6 @@ def _greet(settings: Settings, made: Bootstrapped) -> None:
 
 def _clear(secret: Secret | None) -> str | None:
     return None if secret is None else secret.reveal()
-
-
-def _at_a_free_port(settings: Settings) -> Settings:
-    """The settings with the port that will be listened on.
-
-    The HTTP server shares its port (SO_REUSEPORT), so two servers on one would each get some of the connections.
-    """
-    host, port = settings.server.host, settings.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise Refused(
-                f"cannot listen on {host} port {port}: {error.strerror}; choose another with --host and --port"
-            ) from error
-        port = probe.getsockname()[1]
-    return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, port=port))
 
 
 def _alone(settings: Settings) -> IO[bytes]:
