@@ -168,7 +168,7 @@ def chat_body(call: Call, request: GenerationRequest) -> dict[str, Any]:
         "frequency_penalty": sampling.frequency_penalty or None,
         "seed": sampling.seed,
         "stop": list(sampling.stop) or None,
-        "logit_bias": {str(token): bias for token, bias in sampling.logit_bias.items()} or None,
+        "logit_bias": {str(token): round(bias) for token, bias in sampling.logit_bias.items()} or None,
         "max_tokens": sampling.max_tokens,
         "n": request.choices if request.choices != 1 else None,
         "tools": [_tool(tool) for tool in request.tools] or None,

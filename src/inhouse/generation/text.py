@@ -278,7 +278,7 @@ def _body(call: Call, request: TextRequest) -> dict[str, Any]:
         "frequency_penalty": sampling.frequency_penalty or None,
         "seed": sampling.seed,
         "stop": list(sampling.stop) or None,
-        "logit_bias": {str(token): bias for token, bias in sampling.logit_bias.items()} or None,
+        "logit_bias": {str(token): round(bias) for token, bias in sampling.logit_bias.items()} or None,
         "logprobs": sampling.logprobs,
         "stream": True if request.stream else None,
         "stream_options": {"include_usage": True} if request.stream else None,
