@@ -110,12 +110,12 @@ def test_lua_and_python_agree_to_the_last_bit(
                 ]
                 keys = [each.key for each in buckets]
                 if taking:
-                    admitted, time, *full_at = await take(keys, arguments)
+                    admitted, time, *full_at = (await take(keys, arguments)).split()
                     now[0] = float(time)
-                    told = Taken(admitted == 1, now[0], [float(each) for each in full_at])
+                    told = Taken(admitted == b"1", now[0], [float(each) for each in full_at])
                     assert model.take_now(buckets, amounts) == told
                 else:
-                    time, *full_at = await settle(keys, arguments)
+                    time, *full_at = (await settle(keys, arguments)).split()
                     now[0] = float(time)
                     model.settle(buckets, amounts)
                     mine = [max(model._full_at.get(each.key, now[0]), now[0]) for each in buckets]
