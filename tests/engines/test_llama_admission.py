@@ -134,3 +134,107 @@ async def test_the_younger_cannot_take_from_the_older_unless_it_cannot_be_contin
     firm = await ask(admission, 50, resumable=False)
     assert admission.grow(firm, 10)
     assert old.preempted
+
+
+async def test_a_tenant_with_many_requests_does_not_starve_another() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=200)
+    running = await ask(admission, 10)
+    order: list[str] = []
+
+    async def wait(tenant: str) -> None:
+        lease = await admission.acquire(admission.rank(0, tenant), 10, resumable=True)
+        order.append(tenant)
+        await asyncio.sleep(0)
+        admission.release(lease)
+
+    tasks = [asyncio.create_task(wait("many")) for _ in range(50)]
+    await settle()
+    tasks += [asyncio.create_task(wait("few")) for _ in range(3)]
+    await settle()
+    admission.release(running)
+    await asyncio.gather(*tasks)
+    assert order[:7] == ["many", "few", "many", "few", "many", "few", "many"]
+    assert order.count("many") == 50
+
+
+async def test_who_comes_late_waits_for_one_turn_however_long_the_others_were_served() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=200)
+    order: list[str] = []
+
+    async def wait(tenant: str) -> None:
+        lease = await admission.acquire(admission.rank(0, tenant), 10, resumable=True)
+        order.append(tenant)
+        if order == ["many"] * 20:
+            tasks.append(asyncio.create_task(wait("late")))
+            await settle()
+        await asyncio.sleep(0)
+        admission.release(lease)
+
+    tasks = [asyncio.create_task(wait("many")) for _ in range(50)]
+    for task in tasks:
+        await task
+    assert order.index("late") in (20, 21)
+
+
+async def test_turns_do_not_overrule_priority() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=200)
+    running = await ask(admission, 10)
+    order: list[str] = []
+
+    async def wait(name: str, priority: int, tenant: str) -> None:
+        lease = await admission.acquire(admission.rank(priority, tenant), 10, resumable=True)
+        order.append(name)
+        admission.release(lease)
+
+    asked = [("low a", 0, "a"), ("low b", 0, "b"), ("high a1", 1, "a"), ("high a2", 1, "a"), ("high b", 1, "b")]
+    tasks = [asyncio.create_task(wait(*one)) for one in asked]
+    await settle()
+    admission.release(running)
+    await asyncio.gather(*tasks)
+    assert order == ["high a1", "high b", "high a2", "low a", "low b"]
+
+
+async def test_a_full_queue_refuses_its_last_and_not_who_comes_last() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=3)
+    running = await ask(admission, 10)
+
+    async def queue(tenant: str) -> Lease:
+        return await admission.acquire(admission.rank(0, tenant), 10, resumable=True)
+
+    many = [asyncio.create_task(queue("many")) for _ in range(3)]
+    await settle()
+    few = asyncio.create_task(queue("few"))
+    await settle()
+    with pytest.raises(EngineBusy, match="3 requests already wait"):
+        await many[2]
+    with pytest.raises(EngineBusy):
+        await queue("many")
+    assert admission.queued == 3
+    admission.release(running)
+    for task in (many[0], few, many[1]):
+        admission.release(await task)
+    assert (admission.running, admission.queued) == (0, 0)
+
+
+async def test_who_ran_before_is_not_refused_for_a_newcomer() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=1)
+    running = await ask(admission, 10)
+    resumed = asyncio.create_task(admission.acquire(admission.rank(0), 10, resumable=True, again=True))
+    await settle()
+    with pytest.raises(EngineBusy):
+        await admission.acquire(admission.rank(5, "urgent"), 10, resumable=True)
+    admission.release(running)
+    admission.release(await resumed)
+
+
+async def test_a_wait_that_is_too_long_is_refused_and_leaves_nothing() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=3, timeout=0.01)
+    running = await ask(admission, 10)
+    with pytest.raises(EngineBusy, match=r"no slot came free in 0\.01 seconds"):
+        await ask(admission, 10)
+    resumed = asyncio.create_task(admission.acquire(admission.rank(0), 10, resumable=True, again=True))
+    await asyncio.sleep(0.05)
+    assert not resumed.done(), "one that ran before keeps its place"
+    admission.release(running)
+    admission.release(await resumed)
+    assert (admission.running, admission.queued, admission.reserved) == (0, 0, 0)

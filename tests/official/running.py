@@ -71,7 +71,11 @@ class Server:
     def environment(self) -> dict[str, str]:
         """That of this process, without settings that somebody made for a server of their own."""
         inherited = {name: value for name, value in os.environ.items() if not _is_setting(name)}
-        return {**inherited, **self.others, **{f"INHOUSE_{name.upper()}": value for name, value in self.settings.items()}}
+        return {
+            **inherited,
+            **self.others,
+            **{f"INHOUSE_{name.upper()}": value for name, value in self.settings.items()},
+        }
 
     # Its life
 
@@ -145,7 +149,9 @@ class Server:
 
     def call(self, request_id: str) -> dict[str, Any]:
         """The ledger's row of a request."""
-        columns = "id, state, status, error_code, model, deployment, input_tokens, output_tokens, cost_nanos, settled_at"
+        columns = (
+            "id, state, status, error_code, model, deployment, input_tokens, output_tokens, cost_nanos, settled_at"
+        )
         (row,) = self.rows(f"SELECT {columns} FROM calls WHERE id = ?", request_id)
         return dict(zip(columns.split(", "), row, strict=True))
 
@@ -162,9 +168,7 @@ class Server:
     def async_client(self, key: str | None = None, **options: Any) -> AsyncOpenAI:
         return AsyncOpenAI(**{"api_key": key or self.key, "base_url": self.base_url, "max_retries": 0, **options})
 
-    def http(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str | None] | None = None
-    ) -> Answer:
+    def http(self, method: str, path: str, body: Any = None, headers: Mapping[str, str | None] | None = None) -> Answer:
         """A request as no SDK would send it. ``body`` that is not bytes is sent as JSON; a header of None is left out."""
         sent: dict[str, str | None] = {"authorization": f"Bearer {self.key}"}
         if body is not None and not isinstance(body, bytes):

@@ -246,7 +246,9 @@ def test_what_does_not_fit_the_window_is_refused(client: OpenAI, tools: bool) ->
         ask(client, "word " * 10_000, **options)
     error = refused.value
     assert (error.code, error.param, error.type) == ("context_length_exceeded", "messages", "invalid_request_error")
-    assert error.body["message"].startswith("This model's maximum context length is 8192 tokens. However, your messages")
+    assert error.body["message"].startswith(
+        "This model's maximum context length is 8192 tokens. However, your messages"
+    )
     what = "messages or functions" if tools else "messages"
     assert error.body["message"].endswith(f"Please reduce the length of the {what}.")
 

@@ -82,7 +82,9 @@ def test_other_weights_take_over_within_seconds(start_server: Any) -> None:
 
         until(gone, "a model that nothing serves still answers", 5)
         assert FAST not in {model.id for model in client.models.list()}
-    history = [line for line in server.cli("models", "show", FAST).splitlines() if "served by" in line or "before" in line]
+    history = [
+        line for line in server.cli("models", "show", FAST).splitlines() if "served by" in line or "before" in line
+    ]
     assert len(history) == 4 or len(history) == 3
     assert "not deployed" in history[0]
     assert SMOL in history[1]

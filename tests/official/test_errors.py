@@ -16,9 +16,7 @@ KEYS = {"message", "type", "param", "code"}
 
 def refused(client: OpenAI, **options: Any) -> BadRequestError:
     with pytest.raises(BadRequestError) as caught:
-        client.chat.completions.create(
-            **{"model": FAST, "messages": user("Hi"), "max_completion_tokens": 1, **options}
-        )
+        client.chat.completions.create(**{"model": FAST, "messages": user("Hi"), "max_completion_tokens": 1, **options})
     error = caught.value
     assert error.status_code == 400
     assert set(error.body) == KEYS  # type: ignore[call-overload]

@@ -174,7 +174,12 @@ def test_a_streamed_call_comes_in_pieces_and_never_as_text(client: OpenAI, choic
     assert [delta.role for delta in deltas if delta.role] == ["assistant"]
     pieces = [piece for delta in deltas for piece in delta.tool_calls or []]
     first, *rest = pieces
-    assert (first.index, first.type, first.function.name, first.function.arguments) == (0, "function", "get_weather", "")
+    assert (first.index, first.type, first.function.name, first.function.arguments) == (
+        0,
+        "function",
+        "get_weather",
+        "",
+    )
     assert first.id.startswith("call_")
     assert all(piece.id is None and piece.type is None and piece.function.name is None for piece in rest)
     assert len(rest) > 2
@@ -331,9 +336,7 @@ def test_a_function_call_in_a_stream(client: OpenAI) -> None:
 
 
 def test_functions_none(client: OpenAI) -> None:
-    completion = ask(
-        client, tools=openai.omit, functions=FUNCTIONS, function_call="none", max_completion_tokens=10
-    )
+    completion = ask(client, tools=openai.omit, functions=FUNCTIONS, function_call="none", max_completion_tokens=10)
     assert completion.choices[0].message.function_call is None
 
 
@@ -429,6 +432,4 @@ def test_calls_without_their_result_are_refused(client: OpenAI) -> None:
     made = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
     with pytest.raises(BadRequestError) as refused:
         ask(client, [*PARIS, {"role": "assistant", "tool_calls": [made]}, *user("Well?")])
-    assert refused.value.body["message"].endswith(
-        "The following tool_call_ids did not have response messages: call_1"
-    )
+    assert refused.value.body["message"].endswith("The following tool_call_ids did not have response messages: call_1")

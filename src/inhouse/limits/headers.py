@@ -48,7 +48,8 @@ def limit_reached(card: Card, plan: Plan, amounts: Amounts, taken: Taken) -> Rat
     index = refused(plan.buckets, amounts, taken)
     bucket = plan.buckets[index]
     requested = amounts[bucket.unit]
-    used = bucket.limit - remaining(bucket, taken.full_at[index], taken.now)
+    # More than the limit where calls used more than was taken for them.
+    used = math.ceil((taken.full_at[index] - taken.now) / bucket.per_unit - 0.01)
     lacking = max(1, used + requested * taken.parts - bucket.limit)
     wait = math.ceil(round(lacking * bucket.per_unit * 1000, 3))
     return RateLimited(

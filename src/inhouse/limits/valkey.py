@@ -35,6 +35,8 @@ MOST_AT_ONCE = 256
 MOST_SETTLEMENTS = 100_000
 """Settlements that may wait. Beyond, what was taken stays taken until it refills."""
 
+Reply = asyncio.Future[bytes]
+
 log = structlog.get_logger(__name__)
 
 
@@ -52,12 +54,12 @@ class _Command:
 
     __slots__ = ("arguments", "reply")
 
-    def __init__(self, script: _Script, buckets: Sequence[Bucket], amounts: Amounts, reply: Any) -> None:
+    def __init__(self, script: _Script, buckets: Sequence[Bucket], amounts: Amounts, reply: Reply | None) -> None:
         arguments: list[str | int] = ["EVALSHA", script.sha, len(buckets), *(bucket.key for bucket in buckets)]
         for bucket in buckets:
             arguments += (repr(bucket.window), repr(bucket.per_unit), amounts[bucket.unit])
         self.arguments = arguments
-        self.reply: asyncio.Future[list[Any]] | None = reply
+        self.reply = reply
 
 
 class Valkey:
@@ -91,10 +93,10 @@ class Valkey:
     async def take(self, buckets: Sequence[Bucket], amounts: Amounts) -> Taken:
         if self._prober is not None:
             raise StoreDown("the store failed, and does not answer yet")
-        reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        reply: Reply = asyncio.get_running_loop().create_future()
         self._send(_Command(_TAKE, buckets, amounts, reply))
-        admitted, now, *full_at = await reply
-        return Taken(admitted == 1, float(now), [float(each) for each in full_at])
+        admitted, now, *full_at = (await reply).split()
+        return Taken(admitted == b"1", float(now), [float(each) for each in full_at])
 
     def settle(self, buckets: Sequence[Bucket], change: Amounts) -> None:
         changed = [bucket for bucket in buckets if change[bucket.unit]]

@@ -89,7 +89,7 @@ class Admission:
         return sum(lease.tokens for lease in self._running)
 
     def rank(self, priority: int, tenant: str = "") -> Rank:
-        """The place in the order of a request that arrives now."""
+        """The place in the order of a request that arrives now, to be used at once."""
         mine = [rank.turn for rank in self._ranks() if rank.tenant == tenant and rank.urgency == -priority]
         turn = max(self._serving.get(-priority, 0), max(mine, default=-1) + 1)
         return Rank(-priority, turn, next(self._order), tenant)

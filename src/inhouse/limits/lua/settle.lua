@@ -1,6 +1,6 @@
 -- Take more, or give back what is negative, whatever the limits say. The arithmetic is that of buckets.py.
 -- KEYS: the buckets. ARGV: for each its window, the seconds in which a unit refills, and the amount.
--- Gives the time, and when each bucket is full; numbers as text.
+-- Gives the time, and when each bucket is full, as one text.
 local MOST_DEBT = 2
 
 local time = redis.call('TIME')
@@ -29,4 +29,4 @@ for i = 1, #KEYS do
   end
   answer[i + 1] = string.format('%.17g', full_at)
 end
-return answer
+return table.concat(answer, ' ')

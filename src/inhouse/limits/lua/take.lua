@@ -1,6 +1,6 @@
 -- Take from all buckets or from none. The arithmetic is that of buckets.py, on the same doubles in the same order.
 -- KEYS: the buckets. ARGV: for each its window, the seconds in which a unit refills, and the amount.
--- Gives 1 or 0 (admitted or not), the time, and when each bucket is full; numbers as text, which loses no bit.
+-- Gives 1 or 0 (admitted or not), the time, and when each bucket is full: one text, which loses no bit.
 local TOLERANCE, MOST_DEBT = 1e-6, 2
 
 local time = redis.call('TIME')
@@ -40,4 +40,4 @@ local answer = { admitted, string.format('%.17g', now) }
 for i = 1, #KEYS do
   answer[i + 2] = string.format('%.17g', times[i])
 end
-return answer
+return table.concat(answer, ' ')
