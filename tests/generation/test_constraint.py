@@ -359,6 +359,44 @@ def test_forced_calls(tools, parallel: bool, sentence):
         assert any(len(names) > 1 for names in seen)
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (json_object(), ['{"city": "Linz"}', '{"name": "x"}', '{"n": {"name": "get_weather"}}', "{}"]),
+        (
+            json_schema(obj(city={"type": "string"}), strict=True, context_param="response_format", name="x"),
+            ['{"city": "Linz"}'],
+        ),
+        (
+            json_schema(
+                obj(name={"type": "string"}, arguments={"type": "integer"}),
+                strict=True,
+                context_param="response_format",
+                name="x",
+            ),
+            ['{"name": "get_weather", "arguments": 1}', '{"name": "get_weathers", "arguments": 1}'],
+        ),
+    ],
+    ids=["any object", "another object", "an object like a call"],
+)
+@pytest.mark.parametrize("parallel", [False, True])
+def test_beside_tools_every_answer_can_be_reached(answer, said: list[str], parallel: bool, sentence):
+    grammar = tool_call([WEATHER, NOTE, SUM], parallel=parallel, instead=answer).grammar
+    calls = ['{"name": "get_weather", "arguments": {"color": "red"}}', '<tool_input name="sum">1+2</tool_input>']
+    for text in [*said, *calls]:
+        follower = Follower(grammar)
+        assert all(follower.feed(char) for char in text), text
+        assert follower.complete, text
+    kinds = set()
+    for seed in range(40):
+        if (text := sentence(grammar, seed)) is not None:
+            parser = ToolCallParser(KINDS)
+            parser.feed(text)
+            parser.finish()
+            kinds.add(parser.calls > 0)
+    assert kinds == {True, False}
+
+
 def test_a_call_goes_on_under_its_own_constraint():
     follower = Follower(arguments(WEATHER).grammar)
     assert follower.feed('{"color": "red"}')

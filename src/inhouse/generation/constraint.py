@@ -97,11 +97,11 @@ def tool_call(tools: Sequence[Tool], *, parallel: bool, instead: Constraint | No
                 tool.parameters or _NO_ARGUMENTS, strict=tool.strict, context_param=tool.param, name=tool.name
             )
             dropped.update(left_out)
-            rules.append(f"call_{i}: {_literal(_opening(tool.name, 'arguments'))} value_{i} {_literal('}')}")
+            rules.append(f"call_{i}: {_opening(tool.name, 'arguments')} value_{i} {_literal('}')}")
             rules.append(f"value_{i}: {term}")
             quoted.append(f"call_{i}")
         elif tool.syntax == "text":
-            rules.append(f"call_{i}: {_literal(_opening(tool.name, 'input'))} value_{i} {_literal('}')}")
+            rules.append(f"call_{i}: {_opening(tool.name, 'input')} value_{i} {_literal('}')}")
             rules.append(f"value_{i}: {_json(engine_schema.with_spacing({'type': 'string'}))}")
             quoted.append(f"call_{i}")
         else:
@@ -197,7 +197,12 @@ def _json(schema: dict[str, Any]) -> str:
 
 
 def _opening(name: str, key: str) -> str:
-    return f'{{"name": "{name}", "{key}": '
+    """The literals of ``{"name": …, "arguments": ``.
+
+    They are cut where those of JSON are: the lexer is greedy, so one literal for all would keep it from ever reading
+    another object that begins with ``{"``.
+    """
+    return " ".join(map(_literal, ("{", '"name"', ": ", f'"{name}"', ", ", f'"{key}"', ": ")))
 
 
 def _literal(text: str) -> str:
