@@ -33,6 +33,7 @@ from inhouse.console.models import model_pages
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
 from inhouse.health import Health
+from inhouse.metering.budgets import Budgets
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
@@ -58,7 +59,8 @@ class Platform:
         self.ledger = Ledger(self.database)
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
-        self.calls = Calls(self.catalog, self.ledger, self.engines, self.metrics)
+        self.budgets = Budgets(self.database)
+        self.calls = Calls(self.catalog, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         self._v1 = Dispatcher(
             operations_of(

@@ -13,26 +13,30 @@ import asyncio
 import time
 from types import TracebackType
 
+import msgspec
+
 from inhouse.access import Caller
 from inhouse.catalog import Catalog, Resolved
 from inhouse.engines.deployments import Embedded
 from inhouse.engines.pool import Engine, EnginePool
 from inhouse.engines.protocol import DecodingDefaults
 from inhouse.kit.errors import APIError
-from inhouse.metering.ledger import Ledger, Opening, Settlement
+from inhouse.metering.budgets import Budgets
+from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger, Opening, Settlement
 from inhouse.metering.metrics import Metrics
-from inhouse.metering.pricing import Rates, rates, service_tier
+from inhouse.metering.pricing import Bound, Rates, rates, service_tier
 from inhouse.metering.usage import Usage, family_of
-
-CLIENT_CLOSED_REQUEST = 499
 
 
 class Calls:
     """Opens calls."""
 
-    def __init__(self, catalog: Catalog, ledger: Ledger, engines: EnginePool, metrics: Metrics) -> None:
+    def __init__(
+        self, catalog: Catalog, ledger: Ledger, budgets: Budgets, engines: EnginePool, metrics: Metrics
+    ) -> None:
         self._catalog = catalog
         self._ledger = ledger
+        self._budgets = budgets
         self._engines = engines
         self._metrics = metrics
 
@@ -46,6 +50,7 @@ class Calls:
         endpoint: str,
         tier: str | None = None,
         batch: bool = False,
+        most: Bound | None = None,
     ) -> Call:
         """Admit one request for a model.
 
@@ -55,6 +60,7 @@ class Calls:
             endpoint: the card's key of the endpoint, e.g. ``chat_completions``.
             tier: the ``service_tier`` asked for.
             batch: whether it is a line of a batch, which has prices of its own.
+            most: what it may use at most; reserved where the caller has a budget.
 
         Raises:
             NotFound: no such model here, or it is not deployed.
@@ -81,18 +87,32 @@ class Calls:
                 input_price=prices.input,
                 cached_input_price=prices.cached_input,
                 output_price=prices.output,
+                reserved_nanos=(most or Bound()).cost_nanos(resolved.card, resolved.snapshot, prices),
             ),
             resolved,
             self._engines.get(resolved.deployment),
             self._ledger,
+            self._budgets,
             self._metrics,
         )
 
 
 class Call:
-    """One request on its walk. Enter it with ``async with``."""
+    """One request on its walk. Enter it with ``async with``.
 
-    def __init__(self, opening: Opening, resolved: Resolved, engine: Engine, ledger: Ledger, metrics: Metrics) -> None:
+    Raises:
+        RateLimited: on entering: ``insufficient_quota``, a budget or the credits do not cover the most it can cost.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        resolved: Resolved,
+        engine: Engine,
+        ledger: Ledger,
+        budgets: Budgets,
+        metrics: Metrics,
+    ) -> None:
         self.card = resolved.card
         self.snapshot = resolved.snapshot
         self.deployment = resolved.deployment
@@ -104,7 +124,9 @@ class Call:
         self._opening = opening
         self._rates = Rates(opening.input_price, opening.cached_input_price, opening.output_price)
         self._ledger = ledger
+        self._budgets = budgets
         self._metrics = metrics
+        self._opened: asyncio.Future[None] | None = None
         self._started = time.perf_counter()
         self._first_token_ms: float | None = None
 
@@ -118,7 +140,11 @@ class Call:
         return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
 
     async def __aenter__(self) -> Call:
-        self._opened = self._ledger.open(self._opening, self.usage)
+        opening = self._opening
+        if await self._budgets.limits(opening.organization_id, opening.project_id):
+            await self._ledger.admit(opening, self.usage)
+        else:
+            self._opened = self._ledger.open(msgspec.structs.replace(opening, reserved_nanos=0), self.usage)
         self._metrics.opened()
         return self
 
@@ -126,6 +152,8 @@ class Call:
         """To be awaited before anything of the answer is given away: from here on the call is on the books."""
         if self._first_token_ms is None:
             self._first_token_ms = (time.perf_counter() - self._started) * 1000
+            if self._opened is None:  # it is since it was admitted
+                return
             if not self._opened.done():
                 await asyncio.shield(self._opened)
             self._opened.result()

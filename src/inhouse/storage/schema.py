@@ -107,6 +107,7 @@ calls = Table(
     Column("cached_input_price", BigInteger, nullable=False, server_default=text("0")),
     Column("output_price", BigInteger, nullable=False, server_default=text("0")),
     Column("fee_nanos", BigInteger, nullable=False, server_default=text("0")),  # whatever is not priced by token
+    Column("reserved_nanos", BigInteger, nullable=False, server_default=text("0")),  # of every account while open
     Column("instance", Text, nullable=False, server_default=text("''")),
     CheckConstraint("state IN ('open', 'settled', 'interrupted')", name="state"),
     Index(None, "project_id", "created_at"),
@@ -175,6 +176,53 @@ usage_rollups = Table(
     Column("output_nanos", BigInteger, nullable=False),
     Column("fee_nanos", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# What is counted against a monthly limit, an alert or prepaid credits; see metering.accounts.
+spend_accounts = Table(
+    "spend_accounts",
+    metadata,
+    Column("scope", Text, primary_key=True),  # an organization's or a project's id
+    Column("kind", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False, index=True),
+    Column("project_id", Text, nullable=False),  # empty: the whole organization
+    Column("limit_nanos", BigInteger),  # NULL: nothing is stopped
+    Column("month", Integer, nullable=False),  # that spent_nanos is of, 202611; 0 for credits, which do not lapse
+    Column("spent_nanos", BigInteger, nullable=False),
+    Column("reserved_nanos", BigInteger, nullable=False),
+    Column("baseline_nanos", BigInteger, nullable=False),  # what had been spent before credits were counted
+    CheckConstraint("kind IN ('monthly', 'credits')", name="kind"),
+)
+
+credit_grants = Table(
+    "credit_grants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),  # negative: taken back
+    Column("actor", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+spend_alerts = Table(
+    "spend_alerts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False, index=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("threshold_nanos", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),  # JSON
+)
+
+spend_alert_events = Table(
+    "spend_alert_events",
+    metadata,
+    Column("alert_id", Text, primary_key=True),
+    Column("month", Integer, primary_key=True, autoincrement=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("spent_nanos", BigInteger, nullable=False),
 )
 
 bindings = Table(

@@ -9,16 +9,17 @@ from typing import Any
 
 from msgspec import UNSET
 
-from inhouse.api.completing import fingerprint, stop_sequences, token_biases, usage
+from inhouse.api.completing import fingerprint, most_input_tokens, stop_sequences, token_biases, usage
 from inhouse.api.completions import wire
 from inhouse.api.operation import Request
 from inhouse.calls import Call, Calls
 from inhouse.engines.protocol import TokenLogprob
 from inhouse.generation.events import ChoiceFinished, EchoedPrompt, FinishReason, TextDelta, TextEvent
 from inhouse.generation.items import Sampling
-from inhouse.generation.text import Prompt, TextRequest, generate_text
+from inhouse.generation.text import DEFAULT_MAX_TOKENS, Prompt, TextRequest, generate_text
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.ids import new_id
+from inhouse.metering.pricing import Bound
 
 MAX_PROMPTS = 128
 NO_PROMPT = "<|endoftext|>"
@@ -35,6 +36,7 @@ class CompletionsService:
             body.model,
             request_id=request.request_id,
             endpoint="completions",
+            most=_most(request, body),
         )
 
     async def complete(self, request: Request, body: wire.CreateCompletionRequest) -> wire.Completion:
@@ -134,6 +136,16 @@ class _Collected:
         self.logprobs += event.logprobs
         if isinstance(event, EchoedPrompt):
             self.first_token = event.first_token
+
+
+def _most(request: Request, body: wire.CreateCompletionRequest) -> Bound:
+    prompts = len(_prompts(body.prompt))
+    return Bound(
+        input_tokens=most_input_tokens(request),
+        output_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
+        choices=max(body.best_of or 1, body.n or 1) * prompts,
+        prompts=prompts,
+    )
 
 
 class _Writer:

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("cached_input_price", sa.BigInteger, nullable=False, server_default=_ZERO),
         sa.Column("output_price", sa.BigInteger, nullable=False, server_default=_ZERO),
         sa.Column("fee_nanos", sa.BigInteger, nullable=False, server_default=_ZERO),
+        sa.Column("reserved_nanos", sa.BigInteger, nullable=False, server_default=_ZERO),
         sa.Column("instance", sa.Text, nullable=False, server_default=_EMPTY),
     ):
         op.add_column("calls", column)
@@ -67,6 +68,51 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("series_id", "width", "start", name="pk_usage_rollups"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "spend_accounts",
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("organization_id", sa.Text, nullable=False),
+        sa.Column("project_id", sa.Text, nullable=False),
+        sa.Column("limit_nanos", sa.BigInteger),
+        sa.Column("month", sa.Integer, nullable=False),
+        sa.Column("spent_nanos", sa.BigInteger, nullable=False),
+        sa.Column("reserved_nanos", sa.BigInteger, nullable=False),
+        sa.Column("baseline_nanos", sa.BigInteger, nullable=False),
+        sa.CheckConstraint("kind IN ('monthly', 'credits')", name=op.f("ck_spend_accounts_kind")),
+        sa.PrimaryKeyConstraint("scope", "kind", name="pk_spend_accounts"),
+    )
+    op.create_index("ix_spend_accounts_organization_id", "spend_accounts", ["organization_id"])
+    op.create_table(
+        "credit_grants",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("organization_id", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("amount_nanos", sa.BigInteger, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_credit_grants"),
+    )
+    op.create_index("ix_credit_grants_organization_id", "credit_grants", ["organization_id"])
+    op.create_table(
+        "spend_alerts",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("organization_id", sa.Text, nullable=False),
+        sa.Column("project_id", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("threshold_nanos", sa.BigInteger, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_spend_alerts"),
+    )
+    op.create_index("ix_spend_alerts_organization_id", "spend_alerts", ["organization_id"])
+    op.create_table(
+        "spend_alert_events",
+        sa.Column("alert_id", sa.Text, nullable=False),
+        sa.Column("month", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("spent_nanos", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("alert_id", "month", name="pk_spend_alert_events"),
+    )
     _book_earlier_calls()
 
 
@@ -90,6 +136,8 @@ def _book_earlier_calls() -> None:
 
 
 def downgrade() -> None:
+    for table in ("spend_alert_events", "spend_alerts", "credit_grants", "spend_accounts"):
+        op.drop_table(table)
     for table in ("usage_rollups", "usage_series", "instances"):
         op.drop_table(table)
     with op.batch_alter_table("api_keys") as keys:
@@ -106,6 +154,7 @@ def downgrade() -> None:
             "cached_input_price",
             "output_price",
             "fee_nanos",
+            "reserved_nanos",
             "instance",
         ):
             calls.drop_column(column)
