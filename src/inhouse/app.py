@@ -22,9 +22,9 @@ from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
 from inhouse.api.operation import operations_of
-from inhouse.api.organization.usage import UsageService
-from inhouse.api.organization.usage_routes import Usage
-from inhouse.api.organization.usage_store import UsageStore
+from inhouse.api.organization.usage.routes import Usage
+from inhouse.api.organization.usage.service import UsageService
+from inhouse.api.organization.usage.store import UsageStore
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings

@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 from sqlalchemy import select
 
-from inhouse.access import Access
 from inhouse.cli.common import DataDir, Refused, out, settings_of, told, with_database
 from inhouse.kit.money import format_dollars, nano_dollars
 from inhouse.metering.budgets import Budgets
@@ -74,9 +73,10 @@ def end(organization: Organization = None, data_dir: DataDir = None) -> None:
 
 
 async def _organization(database: Database, id: str | None) -> str:
-    if id is None:
-        return (await Access(database).bootstrap()).organization_id
-    known = select(organizations.c.id).where(organizations.c.id == id)
-    if await database.read(lambda connection: connection.execute(known).first()) is None:
-        raise Refused(f"there is no organization {id}")
-    return id
+    query = select(organizations.c.id).order_by(organizations.c.created_at, organizations.c.id)
+    if id is not None:
+        query = query.where(organizations.c.id == id)
+    found = await database.read(lambda connection: connection.execute(query.limit(1)).scalar())
+    if found is None:
+        raise Refused("there is no organization yet; the first start makes one" if id is None else f"there is no {id}")
+    return str(found)

@@ -225,6 +225,82 @@ spend_alert_events = Table(
     Column("spent_nanos", BigInteger, nullable=False),
 )
 
+# People. Each belongs to one organization; who left stays in the books of what was used.
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),  # in lower case
+    Column("role", Text, nullable=False),
+    Column("technical_level", Text),
+    Column("developer_persona", Text),
+    Column("added_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    CheckConstraint("role IN ('owner', 'reader')", name="role"),
+)
+Index(
+    "uq_users_organization_id_email",
+    users.c.organization_id,
+    users.c.email,
+    unique=True,
+    sqlite_where=users.c.deleted_at.is_(None),
+    postgresql_where=users.c.deleted_at.is_(None),
+)
+
+project_users = Table(
+    "project_users",
+    metadata,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    CheckConstraint("role IN ('owner', 'member')", name="role"),
+)
+
+service_accounts = Table(
+    "service_accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    CheckConstraint("role IN ('owner', 'member', 'none')", name="role"),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("email", Text, nullable=False),  # in lower case
+    Column("role", Text, nullable=False),
+    Column("projects", Text, nullable=False),  # JSON
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("accepted_at", BigInteger),
+    Column("deleted_at", BigInteger),
+)
+
+# Every administrative change, written in the transaction that makes it. Rows are never changed.
+audit_logs = Table(
+    "audit_logs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("project_id", Text),
+    Column("effective_at", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("actor_key_id", Text),  # NULL: the command line
+    Column("actor_user_id", Text),
+    Column("details", Text, nullable=False),  # JSON
+    Index(None, "organization_id", "effective_at", "id"),
+)
+
 bindings = Table(
     "bindings",
     metadata,
