@@ -23,9 +23,9 @@ from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
-from inhouse.api.organization.usage import UsageService
-from inhouse.api.organization.usage_routes import Usage
-from inhouse.api.organization.usage_store import UsageStore
+from inhouse.api.organization.usage.routes import Usage
+from inhouse.api.organization.usage.service import UsageService
+from inhouse.api.organization.usage.store import UsageStore
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.calls import Calls
@@ -38,6 +38,7 @@ from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
 from inhouse.health import Health
 from inhouse.limits import Limits
+from inhouse.metering.budgets import Budgets
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
@@ -67,7 +68,8 @@ class Platform:
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
         self.limits = Limits.of(settings.limits, self.database)
-        self.calls = Calls(self.catalog, self.limits, self.ledger, self.engines, self.metrics)
+        self.budgets = Budgets(self.database)
+        self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),

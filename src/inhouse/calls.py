@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from functools import cached_property
 from types import TracebackType
 
+import msgspec
+
 from inhouse.access import Caller
 from inhouse.catalog import Catalog, Resolved
 from inhouse.engines.deployments import Embedded
@@ -23,21 +25,29 @@ from inhouse.engines.protocol import DecodingDefaults
 from inhouse.kit.errors import APIError
 from inhouse.limits import Admission, Demand, Limits
 from inhouse.limits.service import Pool
-from inhouse.metering.ledger import Ledger, Opening, Settlement
+from inhouse.metering.budgets import Budgets
+from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger, Opening, Settlement
 from inhouse.metering.metrics import Metrics
-from inhouse.metering.pricing import Rates, rates, service_tier
+from inhouse.metering.pricing import Bound, Rates, rates, service_tier
 from inhouse.metering.usage import Usage, family_of
-
-CLIENT_CLOSED_REQUEST = 499
 
 
 class Calls:
     """Opens calls."""
 
-    def __init__(self, catalog: Catalog, limits: Limits, ledger: Ledger, engines: EnginePool, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        limits: Limits,
+        ledger: Ledger,
+        budgets: Budgets,
+        engines: EnginePool,
+        metrics: Metrics,
+    ) -> None:
         self._catalog = catalog
         self._limits = limits
         self._ledger = ledger
+        self._budgets = budgets
         self._engines = engines
         self._metrics = metrics
 
@@ -59,6 +69,7 @@ class Calls:
         tier: str | None = None,
         pool: Pool = "live",
         streams: bool = True,
+        most: Bound | None = None,
     ) -> Call:
         """One request for a model. It is admitted when the call is entered.
 
@@ -71,6 +82,7 @@ class Calls:
             tier: the ``service_tier`` asked for.
             pool: whose limits it counts against; batch has prices of its own, too.
             streams: whether anything of the answer is given away before the call is settled.
+            most: what it may use at most; reserved where the caller has a budget.
 
         Raises:
             NotFound: no such model here, or it is not deployed.
@@ -97,10 +109,12 @@ class Calls:
                 input_price=prices.input,
                 cached_input_price=prices.cached_input,
                 output_price=prices.output,
+                reserved_nanos=(most or Bound()).cost_nanos(resolved.card, resolved.snapshot, prices),
             ),
             resolved,
             self._engines,
             self._ledger,
+            self._budgets,
             self._metrics,
             lambda: self._limits.admit(caller, resolved.card, demand, pool=pool),
             respond,
@@ -111,7 +125,8 @@ class Calls:
 class Call:
     """One request on its walk. Enter it with ``async with``.
 
-    Entering raises what ``Limits.admit`` raises; a request that is not admitted leaves no row in the ledger.
+    Entering raises what ``Limits.admit`` raises, and ``RateLimited`` with ``insufficient_quota`` where a budget or the
+    credits do not cover the most that it can cost; a request that is not admitted leaves no row in the ledger.
     """
 
     def __init__(
@@ -120,6 +135,7 @@ class Call:
         resolved: Resolved,
         engines: EnginePool,
         ledger: Ledger,
+        budgets: Budgets,
         metrics: Metrics,
         admit: Callable[[], Awaitable[Admission | None]],
         respond: dict[str, str],
@@ -137,6 +153,7 @@ class Call:
         self._rates = Rates(opening.input_price, opening.cached_input_price, opening.output_price)
         self._engines = engines
         self._ledger = ledger
+        self._budgets = budgets
         self._metrics = metrics
         self._streams = streams
         self._opened: asyncio.Future[None] | None = None
@@ -170,13 +187,23 @@ class Call:
         return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
 
     async def __aenter__(self) -> Call:
+        opening = self._opening
         self._admission = await self._admit()
         if self._admission is not None:
             self._respond.update(self._admission.headers)
-        if self._streams:
-            self._opened = self._ledger.open(self._opening, self.usage)
+        if await self._budgets.limits(opening.organization_id, opening.project_id):
+            try:
+                await self._ledger.admit(opening, self.usage)
+            except BaseException:
+                if self._admission is not None:
+                    self._admission.settle(0)
+                raise
         else:
-            self._ledger.open_lazily(self._opening, self.usage)
+            opening = msgspec.structs.replace(opening, reserved_nanos=0)
+            if self._streams:
+                self._opened = self._ledger.open(opening, self.usage)
+            else:
+                self._ledger.open_lazily(opening, self.usage)
         self._metrics.opened()
         return self
 

@@ -7,9 +7,13 @@ import hashlib
 import random
 import string
 
+from inhouse.api.operation import Request
 from inhouse.api.wire import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 from inhouse.kit.errors import InvalidRequest
 from inhouse.metering.usage import Usage
+
+TEMPLATE_TOKENS = 512
+"""Allowed for what a chat template says by itself."""
 
 _PADDING = "".join(random.choices(string.ascii_letters + string.digits, k=4096))  # noqa: S311 - hides lengths only
 
@@ -41,6 +45,11 @@ def token_biases(biases: dict[str, int] | None) -> dict[int, float]:
             )
         read[int(key)] = float(bias)
     return read
+
+
+def most_input_tokens(request: Request) -> int:
+    """No text has more tokens than bytes, nor a template more than it takes to write its messages as JSON."""
+    return request.body_bytes + TEMPLATE_TOKENS
 
 
 def usage(used: Usage) -> CompletionUsage:

@@ -200,6 +200,8 @@ class Exchange:
                     code="unsupported_content_type",
                 )
         data = await self._read()
+        if self._request is not None:
+            self._request.body_bytes = len(data)
         if not data and not operation.body_required:
             return None
         return data if operation.body_kind == "bytes" else decode(data, operation.body_type, style=operation.style)

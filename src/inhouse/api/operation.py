@@ -96,7 +96,7 @@ class Headers(Mapping[str, str]):
 class Request:
     """What a handler knows of the request beside its validated parameters."""
 
-    __slots__ = ("caller", "client", "headers", "operation", "received_at", "request_id", "respond")
+    __slots__ = ("body_bytes", "caller", "client", "headers", "operation", "received_at", "request_id", "respond")
 
     def __init__(
         self,
@@ -116,6 +116,8 @@ class Request:
         """Address of the peer, without port."""
         self.received_at = received_at
         """``time.perf_counter()`` when the request arrived, seconds."""
+        self.body_bytes = 0
+        """Length of the body, once it is read."""
         self.respond: dict[str, str] = {}
         """Further response headers, lower-case; set them before the handler returns or raises."""
 

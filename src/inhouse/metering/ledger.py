@@ -21,7 +21,9 @@ import msgspec
 import structlog
 from sqlalchemy import Connection, Row, bindparam, insert, literal_column, select, update
 
-from inhouse.metering import instances, rollups
+from inhouse.metering import accounts, instances, rollups
+from inhouse.metering.accounts import Alarm, Charge
+from inhouse.metering.budgets import insufficient_quota
 from inhouse.metering.rollups import Booking, Series
 from inhouse.metering.usage import Usage
 from inhouse.storage.database import Database
@@ -29,6 +31,7 @@ from inhouse.storage.schema import calls
 from inhouse.storage.schema import instances as instances_table
 
 INTERRUPTED_STATUS = 500
+CLIENT_CLOSED_REQUEST = 499
 MAX_IDS = 500
 """Ids in one statement."""
 IS_OPEN = calls.c.state == literal_column("'open'")
@@ -58,6 +61,8 @@ class Opening(msgspec.Struct, kw_only=True, frozen=True):
     input_price: int = 0
     cached_input_price: int = 0
     output_price: int = 0
+    reserved_nanos: int = 0
+    """Held on the caller's accounts while the call is open, see ``accounts``."""
 
 
 class Settlement(msgspec.Struct, kw_only=True, frozen=True):
@@ -120,7 +125,7 @@ _FIXED = (
         "service_tier",
         "detail",
     ),
-    *("input_price", "cached_input_price", "output_price"),
+    *("input_price", "cached_input_price", "output_price", "reserved_nanos"),
 )
 _STILL_OPEN = (
     select(*(calls.c[name] for name in _FIXED))
@@ -150,6 +155,7 @@ class Ledger:
         self._flushed: asyncio.Future[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
+        self._withdrawals: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
         """Take part: tell the others that this process is alive, and settle what dead ones left open.
@@ -184,6 +190,45 @@ class Ledger:
         self._opened[opening.id] = opening
         self._open[opening.id] = _OpenCall(usage or Usage())
 
+    async def admit(self, opening: Opening, usage: Usage | None = None) -> None:
+        """Book a call and reserve ``reserved_nanos`` for it, both or neither. Its row is durable when this returns.
+
+        Raises:
+            RateLimited: ``insufficient_quota``.
+        """
+        now = time.time_ns() // 1000
+        booking = self._database.submit(partial(_admit, row=self._row(opening), now=now))
+        try:
+            admitted = await asyncio.shield(booking)
+        except asyncio.CancelledError:
+            # The client left while its call was being booked: if it was, it is settled with nothing used.
+            withdrawal = asyncio.create_task(self._withdraw(opening, booking))
+            self._withdrawals.add(withdrawal)
+            withdrawal.add_done_callback(self._withdrawals.discard)
+            raise
+        if not admitted:
+            raise insufficient_quota()
+        self._open[opening.id] = _OpenCall(usage or Usage())
+
+    async def _withdraw(self, opening: Opening, booking: asyncio.Future[bool]) -> None:
+        if await booking:
+            now = time.time_ns() // 1000
+            await self.settle(
+                Settlement(
+                    id=opening.id,
+                    settled_at=now,
+                    status=CLIENT_CLOSED_REQUEST,
+                    error_code="client_disconnected",
+                    input_tokens=0,
+                    cached_input_tokens=0,
+                    output_tokens=0,
+                    cost_nanos=0,
+                )
+            )
+
+    def _row(self, opening: Opening) -> dict[str, Any]:
+        return {**msgspec.structs.asdict(opening), "state": "open", "instance": self.instance}
+
     async def settle(self, settlement: Settlement) -> None:
         """Close a call's row. Returns when it is durable; a second settlement of one id changes nothing."""
         self._open.pop(settlement.id, None)
@@ -197,13 +242,16 @@ class Ledger:
             How many there were.
         """
         now = time.time_ns() // 1000
-        return await self._database.write(partial(_recover, now=now))
+        count, alarms = await self._database.write(partial(_recover, now=now))
+        _tell(alarms)
+        return count
 
     async def close(self) -> None:
         """Finish writing and leave. Calls that are still open then count as interrupted."""
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
+        await asyncio.gather(*self._withdrawals, return_exceptions=True)
         while self._writer is not None:
             await asyncio.shield(self._writer)
         if self._beating is not None and not self._settled:
@@ -255,7 +303,7 @@ class Ledger:
                 settled, self._settled = self._settled, []
                 work = partial(_store, opened=opened, settled=settled, instance=self.instance, known=self._series)
                 try:
-                    self._series |= await self._database.write(work)
+                    series, alarms = await self._database.write(work)
                 except asyncio.CancelledError:  # the loop ends; nobody may be left waiting for this group
                     flushed.cancel()
                     raise
@@ -264,7 +312,9 @@ class Ledger:
                     flushed.set_exception(error)
                     flushed.exception()  # an opening that nobody awaits any more is not a warning
                 else:
+                    self._series |= series
                     flushed.set_result(None)
+                    _tell(alarms)
         finally:
             self._writer = None
 
@@ -275,7 +325,7 @@ def _store(
     settled: list[Settlement],
     instance: str,
     known: dict[Series, int],
-) -> dict[Series, int]:
+) -> tuple[dict[Series, int], list[Alarm]]:
     final = {settlement.id: settlement for settlement in reversed(settled)}
     rows: list[Any] = []
     still_open, whole = [], []
@@ -301,13 +351,35 @@ def _store(
             changes[-1] |= {f"new_{name}": value for name, value in values.items()}
         connection.execute(_SETTLE, changes)
     rows += found
-    return rollups.add(connection, [_booking(row, final[row.id]) for row in rows], known) if rows else {}
+    if not rows:
+        return {}, []
+    return _book(connection, rows, [_booking(row, final[row.id]) for row in rows], known)
 
 
-def _recover(connection: Connection, now: int) -> int:
+def _admit(connection: Connection, row: dict[str, Any], now: int) -> bool:
+    if not accounts.reserve(connection, row["organization_id"], row["project_id"], row["reserved_nanos"], now):
+        return False
+    connection.execute(_OPEN, row)
+    return True
+
+
+def _book(
+    connection: Connection, rows: list[Row[Any]], bookings: list[Booking], known: dict[Series, int]
+) -> tuple[dict[Series, int], list[Alarm]]:
+    """Everything beside the rows themselves that settling them changes."""
+    accounts.share(connection, (row.organization_id for row in rows))
+    series = rollups.add(connection, bookings, known)
+    charges = [
+        Charge(row.organization_id, row.project_id, booking.settled_at, booking.cost_nanos, row.reserved_nanos)
+        for row, booking in zip(rows, bookings, strict=True)
+    ]
+    return series, accounts.settle(connection, charges)
+
+
+def _recover(connection: Connection, now: int) -> tuple[int, list[Alarm]]:
     dead = instances.dead(connection)
     alive = select(instances_table.c.id).where(instances_table.c.id.not_in(dead))
-    rows = connection.execute(_ABANDONED.where(calls.c.instance.not_in(alive)).with_for_update()).all()
+    rows = list(connection.execute(_ABANDONED.where(calls.c.instance.not_in(alive)).with_for_update()))
     for ids in _chunks([row.id for row in rows]):
         connection.execute(
             update(calls)
@@ -320,16 +392,21 @@ def _recover(connection: Connection, now: int) -> int:
                 cost_nanos=COST,
             )
         )
-    rollups.add(connection, [_booking(row, row, now) for row in rows], {})
+    _, alarms = _book(connection, rows, [_booking(row, row, now) for row in rows], {})
     if dead:
         instances.remove(connection, dead)
-    return len(rows)
+    return len(rows), alarms
 
 
 def _beat(connection: Connection, id: str, used: list[dict[str, Any]]) -> bool:
     if used:
         connection.execute(_RECORD, used)
     return instances.beat(connection, id)
+
+
+def _tell(alarms: list[Alarm]) -> None:
+    for alarm in alarms:
+        log.warning("spend alert: the threshold of this month is reached", **msgspec.structs.asdict(alarm))
 
 
 def _used(usage: Usage) -> tuple[int, ...]:

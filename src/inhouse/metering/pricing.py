@@ -28,6 +28,24 @@ class Rates(msgspec.Struct, frozen=True):
         )
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """The most that a request can use, as far as it can be told from the request; None: as much as the model takes."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    """Of one choice."""
+    choices: int = 1
+    prompts: int = 1
+
+    def cost_nanos(self, card: Card, snapshot: Snapshot, rates: Rates) -> int:
+        """The most that it can cost, in nano-dollars."""
+        window, output = card.context_window * self.prompts, card.max_output_of(snapshot)
+        return (
+            min(window, window if self.input_tokens is None else self.input_tokens) * rates.input
+            + min(output, output if self.output_tokens is None else self.output_tokens) * self.choices * rates.output
+        )
+
+
 def service_tier(card: Card, snapshot: Snapshot, asked: str | None) -> str:
     """The service tier that a request is processed and billed in.
 

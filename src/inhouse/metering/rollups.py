@@ -68,6 +68,10 @@ class Booking(msgspec.Struct, frozen=True):
     fee_nanos: int
 
     @property
+    def cost_nanos(self) -> int:
+        return sum(self.sums[SUMS.index("input_nanos") :])
+
+    @property
     def sums(self) -> tuple[int, ...]:
         """What the call adds to each of ``SUMS``."""
         uncached = self.input_tokens - self.cached_input_tokens

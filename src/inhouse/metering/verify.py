@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, except_, func, or_, select
 
-from inhouse.metering import instances, rollups
+from inhouse.metering import accounts, instances, rollups
 from inhouse.metering.ledger import COST, IS_OPEN
 from inhouse.storage.database import Database
-from inhouse.storage.schema import calls, usage_rollups, usage_series
+from inhouse.storage.schema import calls, spend_accounts, usage_rollups, usage_series
 from inhouse.storage.schema import instances as instances_table
 
 EXAMPLES = 3
@@ -77,6 +77,7 @@ def _verify(connection: Connection) -> Verdict:
             for name, width in (("hour", rollups.HOUR), ("day", rollups.DAY))
         ),
         _orphans(connection),
+        _accounts(connection),
     ]
     return Verdict(
         calls=sum(by_state.values()),
@@ -123,3 +124,17 @@ def _kept(width: int) -> Select[Any]:
 def _orphans(connection: Connection) -> Finding:
     query = select(func.count()).where(usage_rollups.c.series_id.not_in(select(usage_series.c.id)))
     return Finding("sums of nobody", connection.execute(query).scalar_one(), [])
+
+
+def _accounts(connection: Connection) -> Finding:
+    """Accounts whose spending is not what the sums say, or that hold what no open call has reserved."""
+    wrong = []
+    for row in connection.execute(select(spend_accounts)):
+        spent = accounts.booked(connection, row.organization_id, row.project_id, row.month or None) - row.baseline_nanos
+        held = accounts.reserved(connection, row.organization_id, row.project_id)
+        if (spent, held) != (row.spent_nanos, row.reserved_nanos):
+            wrong.append(
+                f"{row.kind} of {row.scope}: {row.spent_nanos} spent and {row.reserved_nanos} reserved "
+                f"should be {spent} and {held}"
+            )
+    return Finding("accounts that are not what the calls come to", len(wrong), wrong[:EXAMPLES])

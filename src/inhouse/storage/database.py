@@ -122,13 +122,15 @@ class Database:
         self._reading.dispose()
 
 
-def lock(connection: Connection, name: str) -> None:
+def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
     """Until the transaction ends, makes every other transaction wait that locks the same ``name``, in any process.
 
-    On SQLite a transaction that writes is alone in any case.
+    Those that lock it ``shared`` only wait for one that does not. On SQLite a transaction that writes is alone in any
+    case.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        connection.execute(text(f"SELECT {function}(hashtextextended(:name, 0))"), {"name": name})
 
 
 def _read(engine: Engine, query: Callable[[Connection], T]) -> T:

@@ -107,6 +107,7 @@ calls = Table(
     Column("cached_input_price", BigInteger, nullable=False, server_default=text("0")),
     Column("output_price", BigInteger, nullable=False, server_default=text("0")),
     Column("fee_nanos", BigInteger, nullable=False, server_default=text("0")),  # whatever is not priced by token
+    Column("reserved_nanos", BigInteger, nullable=False, server_default=text("0")),  # of every account while open
     Column("instance", Text, nullable=False, server_default=text("''")),
     CheckConstraint("state IN ('open', 'settled', 'interrupted')", name="state"),
     Index(None, "project_id", "created_at"),
@@ -206,6 +207,129 @@ project_limits = Table(
     Column("rpd", BigInteger),
     Column("tpm", BigInteger),
     Column("batch", BigInteger),
+)
+
+# What is counted against a monthly limit, an alert or prepaid credits; see metering.accounts.
+spend_accounts = Table(
+    "spend_accounts",
+    metadata,
+    Column("scope", Text, primary_key=True),  # an organization's or a project's id
+    Column("kind", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False, index=True),
+    Column("project_id", Text, nullable=False),  # empty: the whole organization
+    Column("limit_nanos", BigInteger),  # NULL: nothing is stopped
+    Column("month", Integer, nullable=False),  # that spent_nanos is of, 202611; 0 for credits, which do not lapse
+    Column("spent_nanos", BigInteger, nullable=False),
+    Column("reserved_nanos", BigInteger, nullable=False),
+    Column("baseline_nanos", BigInteger, nullable=False),  # what had been spent before credits were counted
+    CheckConstraint("kind IN ('monthly', 'credits')", name="kind"),
+)
+
+credit_grants = Table(
+    "credit_grants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),  # negative: taken back
+    Column("actor", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+spend_alerts = Table(
+    "spend_alerts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False, index=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("threshold_nanos", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),  # JSON
+)
+
+spend_alert_events = Table(
+    "spend_alert_events",
+    metadata,
+    Column("alert_id", Text, primary_key=True),
+    Column("month", Integer, primary_key=True, autoincrement=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("spent_nanos", BigInteger, nullable=False),
+)
+
+# People. Each belongs to one organization; who left stays in the books of what was used.
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),  # in lower case
+    Column("role", Text, nullable=False),
+    Column("technical_level", Text),
+    Column("developer_persona", Text),
+    Column("added_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    CheckConstraint("role IN ('owner', 'reader')", name="role"),
+)
+Index(
+    "uq_users_organization_id_email",
+    users.c.organization_id,
+    users.c.email,
+    unique=True,
+    sqlite_where=users.c.deleted_at.is_(None),
+    postgresql_where=users.c.deleted_at.is_(None),
+)
+
+project_users = Table(
+    "project_users",
+    metadata,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    CheckConstraint("role IN ('owner', 'member')", name="role"),
+)
+
+service_accounts = Table(
+    "service_accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    CheckConstraint("role IN ('owner', 'member', 'none')", name="role"),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("email", Text, nullable=False),  # in lower case
+    Column("role", Text, nullable=False),
+    Column("projects", Text, nullable=False),  # JSON
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("accepted_at", BigInteger),
+    Column("deleted_at", BigInteger),
+)
+
+# Every administrative change, written in the transaction that makes it. Rows are never changed.
+audit_logs = Table(
+    "audit_logs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("project_id", Text),
+    Column("effective_at", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("actor_key_id", Text),  # NULL: the command line
+    Column("actor_user_id", Text),
+    Column("details", Text, nullable=False),  # JSON
+    Index(None, "organization_id", "effective_at", "id"),
 )
 
 bindings = Table(

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, insert
 from inhouse.access import Access
 from inhouse.api.dispatch import Dispatcher
 from inhouse.api.operation import operations_of
-from inhouse.api.organization.usage import UsageService
-from inhouse.api.organization.usage_routes import Usage
-from inhouse.api.organization.usage_store import UsageStore
+from inhouse.api.organization.usage.routes import Usage
+from inhouse.api.organization.usage.service import UsageService
+from inhouse.api.organization.usage.store import UsageStore
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards

@@ -7,7 +7,7 @@ import pytest
 
 from inhouse.access.scopes import scope_of
 from inhouse.api.operation import operations_of
-from inhouse.api.organization.usage_routes import Usage
+from inhouse.api.organization.usage.routes import Usage
 from inhouse.kit.ids import request_id
 from inhouse.metering.ledger import Ledger, Opening, Settlement
 

@@ -15,10 +15,12 @@ from inhouse.api.chat.demand import demand
 from inhouse.api.chat.reading import messages_json, read
 from inhouse.api.chat.store import CompletionStore, Stored
 from inhouse.api.chat.writing import Chunks, Whole
+from inhouse.api.completing import most_input_tokens
 from inhouse.api.operation import Request
 from inhouse.calls import Call, Calls
 from inhouse.generation.core import generate
 from inhouse.kit.errors import NotFound
+from inhouse.metering.pricing import Bound
 
 
 class ChatService:
@@ -37,6 +39,7 @@ class ChatService:
             respond=request.respond,
             streams=bool(body.stream),
             tier=body.service_tier,
+            most=_most(request, body),
         )
 
     async def complete(self, request: Request, body: wire.CreateChatCompletionRequest) -> wire.ChatCompletion:
@@ -158,6 +161,16 @@ class ChatService:
         if stored is None:
             raise _not_found(completion_id)
         return stored
+
+
+def _most(request: Request, body: wire.CreateChatCompletionRequest) -> Bound:
+    parts = [part for message in body.messages if isinstance(message.content, list) for part in message.content]
+    only_text = all(isinstance(part, wire.TextPart | wire.RefusalPart) for part in parts)
+    return Bound(
+        input_tokens=most_input_tokens(request) if only_text else None,
+        output_tokens=body.max_completion_tokens or body.max_tokens,
+        choices=body.n or 1,
+    )
 
 
 def _not_found(completion_id: str, param: str = "completion_id") -> NotFound:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from inhouse.api.completing import fingerprint, stop_sequences, token_biases, usage
+from inhouse.api.completing import fingerprint, most_input_tokens, stop_sequences, token_biases, usage
 from inhouse.api.completions import wire
 from inhouse.api.operation import Request
 from inhouse.calls import Call, Calls
@@ -20,6 +20,7 @@ from inhouse.generation.text import DEFAULT_MAX_TOKENS, Prompt, TextRequest, gen
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.ids import new_id
 from inhouse.limits import Demand, estimate
+from inhouse.metering.pricing import Bound
 
 MAX_PROMPTS = 128
 NO_PROMPT = "<|endoftext|>"
@@ -39,6 +40,7 @@ class CompletionsService:
             demand=demand(body),
             respond=request.respond,
             streams=bool(body.stream),
+            most=_most(request, body),
         )
 
     async def complete(self, request: Request, body: wire.CreateCompletionRequest) -> wire.Completion:
@@ -150,6 +152,16 @@ class _Collected:
         self.logprobs += event.logprobs
         if isinstance(event, EchoedPrompt):
             self.first_token = event.first_token
+
+
+def _most(request: Request, body: wire.CreateCompletionRequest) -> Bound:
+    prompts = len(_prompts(body.prompt))
+    return Bound(
+        input_tokens=most_input_tokens(request),
+        output_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
+        choices=max(body.best_of or 1, body.n or 1) * prompts,
+        prompts=prompts,
+    )
 
 
 class _Writer:

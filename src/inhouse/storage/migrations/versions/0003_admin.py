@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("cached_input_price", sa.BigInteger, nullable=False, server_default=_ZERO),
         sa.Column("output_price", sa.BigInteger, nullable=False, server_default=_ZERO),
         sa.Column("fee_nanos", sa.BigInteger, nullable=False, server_default=_ZERO),
+        sa.Column("reserved_nanos", sa.BigInteger, nullable=False, server_default=_ZERO),
         sa.Column("instance", sa.Text, nullable=False, server_default=_EMPTY),
     ):
         op.add_column("calls", column)
@@ -67,7 +68,139 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("series_id", "width", "start", name="pk_usage_rollups"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "spend_accounts",
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("organization_id", sa.Text, nullable=False),
+        sa.Column("project_id", sa.Text, nullable=False),
+        sa.Column("limit_nanos", sa.BigInteger),
+        sa.Column("month", sa.Integer, nullable=False),
+        sa.Column("spent_nanos", sa.BigInteger, nullable=False),
+        sa.Column("reserved_nanos", sa.BigInteger, nullable=False),
+        sa.Column("baseline_nanos", sa.BigInteger, nullable=False),
+        sa.CheckConstraint("kind IN ('monthly', 'credits')", name=op.f("ck_spend_accounts_kind")),
+        sa.PrimaryKeyConstraint("scope", "kind", name="pk_spend_accounts"),
+    )
+    op.create_index("ix_spend_accounts_organization_id", "spend_accounts", ["organization_id"])
+    op.create_table(
+        "credit_grants",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("organization_id", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("amount_nanos", sa.BigInteger, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_credit_grants"),
+    )
+    op.create_index("ix_credit_grants_organization_id", "credit_grants", ["organization_id"])
+    op.create_table(
+        "spend_alerts",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("organization_id", sa.Text, nullable=False),
+        sa.Column("project_id", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("threshold_nanos", sa.BigInteger, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_spend_alerts"),
+    )
+    op.create_index("ix_spend_alerts_organization_id", "spend_alerts", ["organization_id"])
+    op.create_table(
+        "spend_alert_events",
+        sa.Column("alert_id", sa.Text, nullable=False),
+        sa.Column("month", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("spent_nanos", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("alert_id", "month", name="pk_spend_alert_events"),
+    )
+    _people()
     _book_earlier_calls()
+
+
+def _people() -> None:
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("organization_id", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("email", sa.Text, nullable=False),
+        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("technical_level", sa.Text),
+        sa.Column("developer_persona", sa.Text),
+        sa.Column("added_at", sa.BigInteger, nullable=False),
+        sa.Column("deleted_at", sa.BigInteger),
+        sa.CheckConstraint("role IN ('owner', 'reader')", name=op.f("ck_users_role")),
+        sa.PrimaryKeyConstraint("id", name="pk_users"),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name="fk_users_organization_id_organizations"
+        ),
+    )
+    op.create_index("ix_users_organization_id", "users", ["organization_id"])
+    op.create_index(
+        "uq_users_organization_id_email",
+        "users",
+        ["organization_id", "email"],
+        unique=True,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_table(
+        "project_users",
+        sa.Column("project_id", sa.Text, nullable=False),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("added_at", sa.BigInteger, nullable=False),
+        sa.CheckConstraint("role IN ('owner', 'member')", name=op.f("ck_project_users_role")),
+        sa.PrimaryKeyConstraint("project_id", "user_id", name="pk_project_users"),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_project_users_project_id_projects"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_project_users_user_id_users"),
+    )
+    op.create_table(
+        "service_accounts",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("project_id", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("deleted_at", sa.BigInteger),
+        sa.CheckConstraint("role IN ('owner', 'member', 'none')", name=op.f("ck_service_accounts_role")),
+        sa.PrimaryKeyConstraint("id", name="pk_service_accounts"),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_service_accounts_project_id_projects"),
+    )
+    op.create_index("ix_service_accounts_project_id", "service_accounts", ["project_id"])
+    op.create_table(
+        "invites",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("organization_id", sa.Text, nullable=False),
+        sa.Column("email", sa.Text, nullable=False),
+        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("projects", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.Column("accepted_at", sa.BigInteger),
+        sa.Column("deleted_at", sa.BigInteger),
+        sa.PrimaryKeyConstraint("id", name="pk_invites"),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name="fk_invites_organization_id_organizations"
+        ),
+    )
+    op.create_index("ix_invites_organization_id", "invites", ["organization_id"])
+    op.create_table(
+        "audit_logs",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("organization_id", sa.Text, nullable=False),
+        sa.Column("project_id", sa.Text),
+        sa.Column("effective_at", sa.BigInteger, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("resource_id", sa.Text, nullable=False),
+        sa.Column("actor_key_id", sa.Text),
+        sa.Column("actor_user_id", sa.Text),
+        sa.Column("details", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_audit_logs"),
+    )
+    op.create_index(
+        "ix_audit_logs_organization_id_effective_at_id", "audit_logs", ["organization_id", "effective_at", "id"]
+    )
 
 
 def _book_earlier_calls() -> None:
@@ -90,6 +223,10 @@ def _book_earlier_calls() -> None:
 
 
 def downgrade() -> None:
+    for table in ("audit_logs", "invites", "service_accounts", "project_users", "users"):
+        op.drop_table(table)
+    for table in ("spend_alert_events", "spend_alerts", "credit_grants", "spend_accounts"):
+        op.drop_table(table)
     for table in ("usage_rollups", "usage_series", "instances"):
         op.drop_table(table)
     with op.batch_alter_table("api_keys") as keys:
@@ -106,6 +243,7 @@ def downgrade() -> None:
             "cached_input_price",
             "output_price",
             "fee_nanos",
+            "reserved_nanos",
             "instance",
         ):
             calls.drop_column(column)

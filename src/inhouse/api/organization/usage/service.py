@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from inhouse.access import Caller
-from inhouse.api.organization import usage_wire as wire
-from inhouse.api.organization.usage_store import Selection, UsageStore
+from inhouse.api.organization.usage import wire
+from inhouse.api.organization.usage.store import Selection, UsageStore
 from inhouse.catalog import Catalog
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.money import NANO

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inhouse.api.operation import Request, operation
-from inhouse.api.organization import usage_wire as wire
-from inhouse.api.organization.usage import Group, Sums, UsageService
+from inhouse.api.organization.usage import wire
+from inhouse.api.organization.usage.service import Group, Sums, UsageService
 from inhouse.kit.errors import InvalidRequest
 
 
