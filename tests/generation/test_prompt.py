@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
+from tests.scripted import ScriptedEngine
 
 from inhouse.engines.llama.engine import LlamaEngine
 from inhouse.engines.llama.spec import LlamaSpec
@@ -27,7 +28,6 @@ from inhouse.generation.items import (
 )
 from inhouse.generation.prompt import prompt_tokens, template_messages, told_results
 from inhouse.kit.errors import InvalidRequest
-from tests.scripted import ScriptedEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -44,7 +44,7 @@ from inhouse.metering.usage import Usage
 CHAT = "/chat/completions"
 _CODE = re.compile(r"(?!\d+$)[A-Za-z0-9_.-]{1,64}")
 """Codes worth passing on; others only repeat the status."""
-TokenCount = Annotated[int, msgspec.Meta(ge=0, le=2**48)]
+TokenCount = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 """What an upstream may claim to have used; anything else would not fit the books."""
 
 
