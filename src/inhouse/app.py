@@ -18,10 +18,13 @@ from inhouse.api.chat.service import ChatService
 from inhouse.api.chat.store import CompletionStore
 from inhouse.api.completions.routes import Completions
 from inhouse.api.completions.service import CompletionsService
+from inhouse.api.conversations.routes import Conversations
+from inhouse.api.conversations.service import ConversationsService
 from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
+from inhouse.api.responses.background import Background
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.calls import Calls
@@ -33,6 +36,7 @@ from inhouse.console.models import model_pages
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
 from inhouse.health import Health
+from inhouse.jobs.runner import Runner
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
@@ -63,9 +67,12 @@ class Platform:
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
         self.calls = Calls(self.catalog, self.ledger, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
+        self.jobs = Runner(self.database)
+        background = Background(self.calls, self.database, self.jobs)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
-            Responses(ResponsesService(self.calls, self.database)),
+            Responses(ResponsesService(self.calls, self.database, background)),
+            Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
         )
@@ -100,12 +107,14 @@ class Platform:
         if interrupted:
             log.warning("calls of a killed process were settled as interrupted", calls=interrupted)
         await self.catalog.bindings.refresh()
+        await self.jobs.start()
         self._preloading = asyncio.create_task(self._preload())
 
     async def stop(self) -> None:
         if self._preloading is not None:
             self._preloading.cancel()
             await asyncio.gather(self._preloading, return_exceptions=True)
+        await self.jobs.stop()
         await self.engines.close()
         await self.ledger.close()
         await self.database.close()

@@ -2,7 +2,8 @@
 
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
+from inhouse.api.conversations.routes import Conversations
 from inhouse.api.models.routes import Models
 from inhouse.api.responses.routes import Responses
 
-FACES = (Chat, Responses, Completions, Models)
+FACES = (Chat, Responses, Conversations, Completions, Models)

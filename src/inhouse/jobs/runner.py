@@ -14,7 +14,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
@@ -40,7 +40,6 @@ class Runner:
     leaves its job, to be tried again when the lease runs out.
 
     Args:
-        handlers: by kind of job.
         slots: jobs at once in this process.
         lease_s: how long a job of a dead process waits, seconds.
         poll_s: how often to look for jobs of others and for their cancellation, seconds.
@@ -49,24 +48,30 @@ class Runner:
     def __init__(
         self,
         database: Database,
-        handlers: Mapping[str, Handler],
         *,
         slots: int = 16,
         lease_s: float = LEASE_S,
         poll_s: float = POLL_S,
     ) -> None:
         self._database = database
-        self._handlers = handlers
+        self._handlers: dict[str, Handler] = {}
         self._slots = slots
         self._lease_us = int(lease_s * 1_000_000)
         self._poll_s = poll_s
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._running: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[str] = set()
         self._awake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def handle(self, kind: str, handler: Handler) -> None:
+        """Say who does jobs of a kind. Before ``start``."""
+        self._handlers[kind] = handler
+
+    async def start(self) -> None:
+        """Begin to work. On SQLite no other process does, so that what a killed one held is free at once."""
+        if self._database.dialect == "sqlite":
+            await self._database.write(queue.release_all)
         self._loop = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -109,7 +114,7 @@ class Runner:
 
     async def _turn(self) -> None:
         if self._running:
-            renewing = partial(queue.renew, owner=self._owner, ids=list(self._running), lease_us=self._lease_us)
+            renewing = partial(queue.renew, owner=self.owner, ids=list(self._running), lease_us=self._lease_us)
             held = await self._database.write(renewing)
             for id, task in list(self._running.items()):
                 if id not in held:
@@ -118,7 +123,7 @@ class Runner:
                     self.cancel(id)
         if (free := self._slots - len(self._running)) > 0:
             claiming = partial(
-                queue.claim, owner=self._owner, kinds=list(self._handlers), count=free, lease_us=self._lease_us
+                queue.claim, owner=self.owner, kinds=list(self._handlers), count=free, lease_us=self._lease_us
             )
             for job in await self._database.write(claiming):
                 self._running[job.id] = asyncio.create_task(self._work(job))
@@ -130,7 +135,7 @@ class Runner:
             await self._handlers[job.kind](job)
         except asyncio.CancelledError:
             if job.id not in self._cancelled:
-                await asyncio.shield(self._database.submit(partial(queue.release, owner=self._owner, id=job.id)))
+                await asyncio.shield(self._database.submit(partial(queue.release, owner=self.owner, id=job.id)))
             raise
         except Exception:
             log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempt)
