@@ -2,7 +2,7 @@
 
 A job is leased to one process at a time. The lease is renewed while it is worked on, so that of a process that dies it
 runs out and another one, or the next start, does the job anew: a handler must bear being run again. A job is tried
-``MOST_ATTEMPTS`` times, so that one that kills its process does not do so for ever.
+``MOST_ATTEMPTS`` times and then given up, so that one that kills its process does not do so for ever.
 
 This is a table and a loop, not a workflow engine: a job here is one step, which begins anew, so there is no history of
 steps to keep; and it is written in the same transaction as what it is about, by the one writer of the database.
@@ -18,12 +18,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
+from sqlalchemy import Connection
 
 from inhouse.jobs import queue
 from inhouse.jobs.queue import Job
 from inhouse.storage.database import Database
 
 Handler = Callable[[Job], Awaitable[None]]
+GiveUp = Callable[[Connection, Job], None]
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +39,7 @@ class Runner:
 
     A handler ends its job itself (``queue.finish``, in its last transaction). It is cancelled when somebody asks for
     that (``cancelled(job.id)`` is then true), when the process stops, and when the lease is lost. One that raises
-    leaves its job, to be tried again when the lease runs out.
+    leaves its job, to be tried again when the lease runs out, or to be given up.
 
     Args:
         slots: jobs at once in this process.
@@ -54,7 +56,7 @@ class Runner:
         poll_s: float = POLL_S,
     ) -> None:
         self._database = database
-        self._handlers: dict[str, Handler] = {}
+        self._handlers: dict[str, tuple[Handler, GiveUp]] = {}
         self._slots = slots
         self._lease_us = int(lease_s * 1_000_000)
         self._poll_s = poll_s
@@ -64,9 +66,13 @@ class Runner:
         self._awake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
-    def handle(self, kind: str, handler: Handler) -> None:
-        """Say who does jobs of a kind. Before ``start``."""
-        self._handlers[kind] = handler
+    def handle(self, kind: str, handler: Handler, give_up: GiveUp) -> None:
+        """Say who does jobs of a kind. Before ``start``.
+
+        Args:
+            give_up: writes down that a job failed, in the transaction that removes it.
+        """
+        self._handlers[kind] = (handler, give_up)
 
     async def start(self) -> None:
         """Begin to work. On SQLite no other process does, so that what a killed one held is free at once."""
@@ -131,15 +137,25 @@ class Runner:
     async def _work(self, job: Job) -> None:
         if job.cancelled:
             self._cancelled.add(job.id)
+        handler, give_up = self._handlers[job.kind]
         try:
-            await self._handlers[job.kind](job)
+            if job.attempt > MOST_ATTEMPTS:
+                await self._database.write(partial(self._given_up, job=job, give_up=give_up))
+            else:
+                await handler(job)
         except asyncio.CancelledError:
             if job.id not in self._cancelled:
                 await asyncio.shield(self._database.submit(partial(queue.release, owner=self.owner, id=job.id)))
             raise
         except Exception:
             log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempt)
+            if job.attempt == MOST_ATTEMPTS:
+                await self._database.write(partial(self._given_up, job=job, give_up=give_up))
         finally:
             self._running.pop(job.id, None)
             self._cancelled.discard(job.id)
             self._awake.set()
+
+    def _given_up(self, connection: Connection, job: Job, give_up: GiveUp) -> None:
+        if queue.finish(connection, job.id, self.owner):
+            give_up(connection, job)

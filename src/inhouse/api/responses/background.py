@@ -2,8 +2,9 @@
 
 A background response is a job (``jobs.runner``). What its stream tells is stored in pieces while it is made, so that
 any process can tell it again from any event on. When the process that makes it dies, another one, or the next start,
-makes it anew under the same id: its stream goes on with ``response.in_progress`` and the next sequence number, and the
-last event holds the whole response. After ``MOST_ATTEMPTS`` it fails, so that none stays in progress.
+makes it anew under the same id: what the stream left open is ended as incomplete, the stream goes on with
+``response.in_progress`` and the next sequence number, and the last event holds the whole response. After
+``runner.MOST_ATTEMPTS`` it fails, so that none stays in progress.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sqlalchemy import Connection
 from inhouse.access import Caller
 from inhouse.api.completing import padding
 from inhouse.api.responses import store, wire
+from inhouse.api.responses.ending import endings
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredResponse
 from inhouse.api.responses.stored import body_of, response_of, stored_item
@@ -31,7 +33,7 @@ from inhouse.calls import Call, Calls
 from inhouse.generation.core import generate
 from inhouse.jobs import queue
 from inhouse.jobs.queue import Job
-from inhouse.jobs.runner import MOST_ATTEMPTS, Runner
+from inhouse.jobs.runner import Runner
 from inhouse.kit.errors import APIError, Overloaded, ServerError
 from inhouse.kit.ids import request_id
 from inhouse.storage.database import Database
@@ -68,7 +70,7 @@ class Background:
         self._database = database
         self._runner = runner
         self._news: dict[str, asyncio.Event] = {}
-        runner.handle(KIND, self._run)
+        runner.handle(KIND, self._run, self._give_up)
 
     async def submit(self, caller: Caller, turn: Turn) -> None:
         """Store a queued response, to be made soon."""
@@ -131,15 +133,13 @@ class Background:
 
     async def _run(self, job: Job) -> None:
         payload = msgspec.json.decode(job.payload, type=Payload)
-        stored, sequence = await self._database.read(partial(_begin, project_id=payload.project_id, response_id=job.id))
+        stored, told = await self._database.read(partial(_begin, response_id=job.id))
         if stored is None:
             await self._database.write(partial(queue.finish, id=job.id))
             return
-        made = _Made(self, payload, stored, Writer(response_of(stored), Toolbox(), sequence=sequence))
+        made = _Made(self, payload, stored, told)
         try:
-            if job.attempt > MOST_ATTEMPTS:
-                made.fail(ServerError("The server stopped several times while it made this response."))
-            elif self._runner.cancelled(job.id):
+            if self._runner.cancelled(job.id):
                 made.cancel()
             else:
                 await made.make()
@@ -149,6 +149,16 @@ class Background:
             made.cancel()
         await asyncio.shield(self._database.submit(made.end))
         self._tell(job.id)
+
+    def _give_up(self, connection: Connection, job: Job) -> None:
+        """A response that cannot be made, however often it is tried."""
+        stored, told = _begin(connection, job.id)
+        if stored is not None:
+            writer = Writer(response_of(stored), Toolbox(), sequence=len(told))
+            last = writer.numbered(endings(told))
+            last += writer.fail(ServerError("The server failed several times while it made this response."))
+            store.end_response(connection, job.id, "failed", body_of(writer.response), [])
+            _add_events(connection, job.id, last)
 
     def _tell(self, response_id: str) -> None:
         """Wake those who follow."""
@@ -169,15 +179,18 @@ class Background:
 class _Made:
     """A response while it is made."""
 
-    def __init__(self, background: Background, payload: Payload, stored: StoredResponse, writer: Writer) -> None:
+    def __init__(
+        self, background: Background, payload: Payload, stored: StoredResponse, told: Sequence[dict[str, Any]]
+    ) -> None:
         self._background = background
         self._database = background._database
         self._payload = payload
         self._stored = stored
-        self._writer = writer
+        self._writer = Writer(response_of(stored), Toolbox(), sequence=len(told))
         self._call: Call | None = None
-        self._held: list[wire.ResponseStreamEvent] = []
+        self._held = self._writer.numbered(endings(told))
         self._stored_at = 0.0
+        self._begun = False
 
     async def make(self) -> None:
         """Ask the model, and wait for it where it is busy."""
@@ -187,7 +200,7 @@ class _Made:
                     await self._answer(self._call)
                 return
             except Overloaded as error:
-                if delay is None or self._writer.response.output or self._held:
+                if delay is None or self._begun:
                     self.fail(error)
                     return
             except APIError as error:
@@ -204,11 +217,10 @@ class _Made:
         turn = await resume(self._database, payload.project_id, call, payload.body, stored.id)
         turn.response.created_at = stored.created_at // 1_000_000
         writer = Writer(turn.response, turn.tools, logprobs=turn.logprobs, obfuscate=False)
-        begun = False
         async with aclosing(generate(call, turn.request)) as batches:
             async for batch in batches:
-                if not begun:
-                    begun = True
+                if not self._begun:
+                    self._begun = True
                     writer.sequence, self._writer = self._writer.sequence, writer
                     self._held += writer.begin(created=False)
                 self._held += writer.of(batch)
@@ -240,7 +252,7 @@ class _Made:
         if not queue.finish(connection, stored.id, self._background._runner.owner):
             return
         output = [stored_item(item) for item in response.output]
-        if store.end_response(connection, project_id, stored.id, response.status, body_of(response), output):
+        if store.end_response(connection, stored.id, response.status, body_of(response), output):
             _add_events(connection, stored.id, self._held)
             if stored.conversation_id is not None and response.status in ("completed", "incomplete"):
                 store.append_response(connection, project_id, stored.conversation_id, stored.id)
@@ -258,8 +270,10 @@ def _look(connection: Connection, response_id: str, after: int) -> tuple[list[st
     return store.events_after(connection, response_id, after), still
 
 
-def _begin(connection: Connection, project_id: str, response_id: str) -> tuple[StoredResponse | None, int]:
-    return store.get_response(connection, project_id, response_id), store.next_sequence(connection, response_id)
+def _begin(connection: Connection, response_id: str) -> tuple[StoredResponse | None, list[dict[str, Any]]]:
+    """A response, and what its stream told so far."""
+    pieces = store.events_after(connection, response_id, -1)
+    return store.find_response(connection, response_id), [event for each in pieces for event in _events.decode(each)]
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

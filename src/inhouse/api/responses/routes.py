@@ -52,6 +52,11 @@ class Responses:
         """Delete a stored response."""
         return await self._service.delete(request.caller, response_id)
 
+    @operation("POST", "/responses/{response_id}/cancel", id="cancelResponse", tag="Responses", errors=(NotFound,))
+    async def cancel(self, request: Request, response_id: str) -> wire.Response:
+        """Cancel a background response."""
+        return await self._service.cancel(request.caller, response_id)
+
     @operation("GET", "/responses/{response_id}/input_items", id="listInputItems", tag="Responses", errors=(NotFound,))
     async def input_items(
         self, request: Request, response_id: str, query: wire.ListInputItemsQuery
