@@ -19,6 +19,8 @@ from inhouse.api.chat.service import ChatService
 from inhouse.api.chat.store import CompletionStore
 from inhouse.api.completions.routes import Completions
 from inhouse.api.completions.service import CompletionsService
+from inhouse.api.conversations.routes import Conversations
+from inhouse.api.conversations.service import ConversationsService
 from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
@@ -26,6 +28,7 @@ from inhouse.api.operation import Operation, operations_of
 from inhouse.api.organization.usage.routes import Usage
 from inhouse.api.organization.usage.service import UsageService
 from inhouse.api.organization.usage.store import UsageStore
+from inhouse.api.responses.background import Background
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.calls import Calls
@@ -37,6 +40,7 @@ from inhouse.console.models import model_pages
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
 from inhouse.health import Health
+from inhouse.jobs.runner import Runner
 from inhouse.limits import Limits
 from inhouse.metering.budgets import Budgets
 from inhouse.metering.ledger import Ledger
@@ -71,9 +75,12 @@ class Platform:
         self.budgets = Budgets(self.database)
         self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
+        self.jobs = Runner(self.database)
+        background = Background(self.calls, self.database, self.jobs)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
-            Responses(ResponsesService(self.calls, self.database)),
+            Responses(ResponsesService(self.calls, self.database, background)),
+            Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
             Usage(UsageService(UsageStore(self.database), self.catalog)),
@@ -110,6 +117,7 @@ class Platform:
             log.warning("calls of a killed process were settled as interrupted", calls=interrupted)
         await self.catalog.bindings.refresh()
         await self.limits.start()
+        await self.jobs.start()
         self._preloading = asyncio.create_task(self._preload())
 
     async def stop(self) -> None:
@@ -119,6 +127,7 @@ class Platform:
             last_first.push_async_callback(self.ledger.close)
             last_first.push_async_callback(self.limits.close)
             last_first.push_async_callback(self.engines.close)
+            last_first.push_async_callback(self.jobs.stop)
             if self._preloading is not None:
                 self._preloading.cancel()
                 await asyncio.gather(self._preloading, return_exceptions=True)

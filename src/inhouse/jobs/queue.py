@@ -25,9 +25,17 @@ def enqueue(connection: Connection, id: str, kind: str, payload: str) -> None:
     connection.execute(insert(jobs).values(id=id, kind=kind, payload=payload, created_at=_now(), attempts=0))
 
 
-def finish(connection: Connection, id: str) -> None:
-    """Remove a job: in the transaction that writes down what it came to."""
-    connection.execute(delete(jobs).where(jobs.c.id == id))
+def finish(connection: Connection, id: str, owner: str | None = None) -> bool:
+    """Remove a job: in the transaction that writes down what it came to.
+
+    Args:
+        owner: only if the job is still this one's.
+
+    Returns:
+        Whether it was there. If not, somebody else has it or has ended it, and nothing may be written.
+    """
+    mine = (jobs.c.id == id,) if owner is None else (jobs.c.id == id, jobs.c.owner == owner)
+    return connection.execute(delete(jobs).where(*mine)).rowcount > 0
 
 
 def request_cancel(connection: Connection, id: str) -> bool:
@@ -80,6 +88,11 @@ def release(connection: Connection, owner: str, id: str) -> None:
         .where(jobs.c.id == id, jobs.c.owner == owner)
         .values(owner=None, lease_until=None, attempts=jobs.c.attempts - 1)
     )
+
+
+def release_all(connection: Connection) -> None:
+    """Free the jobs of every owner. Only where no other process works on this database."""
+    connection.execute(update(jobs).values(owner=None, lease_until=None))
 
 
 def _now() -> int:

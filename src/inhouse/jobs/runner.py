@@ -2,7 +2,7 @@
 
 A job is leased to one process at a time. The lease is renewed while it is worked on, so that of a process that dies it
 runs out and another one, or the next start, does the job anew: a handler must bear being run again. A job is tried
-``MOST_ATTEMPTS`` times, so that one that kills its process does not do so for ever.
+``MOST_ATTEMPTS`` times and then given up, so that one that kills its process does not do so for ever.
 
 This is a table and a loop, not a workflow engine: a job here is one step, which begins anew, so there is no history of
 steps to keep; and it is written in the same transaction as what it is about, by the one writer of the database.
@@ -14,16 +14,18 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
+from sqlalchemy import Connection
 
 from inhouse.jobs import queue
 from inhouse.jobs.queue import Job
 from inhouse.storage.database import Database
 
 Handler = Callable[[Job], Awaitable[None]]
+GiveUp = Callable[[Connection, Job], None]
 
 log = structlog.get_logger(__name__)
 
@@ -37,10 +39,9 @@ class Runner:
 
     A handler ends its job itself (``queue.finish``, in its last transaction). It is cancelled when somebody asks for
     that (``cancelled(job.id)`` is then true), when the process stops, and when the lease is lost. One that raises
-    leaves its job, to be tried again when the lease runs out.
+    leaves its job, to be tried again when the lease runs out, or to be given up.
 
     Args:
-        handlers: by kind of job.
         slots: jobs at once in this process.
         lease_s: how long a job of a dead process waits, seconds.
         poll_s: how often to look for jobs of others and for their cancellation, seconds.
@@ -49,24 +50,34 @@ class Runner:
     def __init__(
         self,
         database: Database,
-        handlers: Mapping[str, Handler],
         *,
         slots: int = 16,
         lease_s: float = LEASE_S,
         poll_s: float = POLL_S,
     ) -> None:
         self._database = database
-        self._handlers = handlers
+        self._handlers: dict[str, tuple[Handler, GiveUp]] = {}
         self._slots = slots
         self._lease_us = int(lease_s * 1_000_000)
         self._poll_s = poll_s
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._running: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[str] = set()
         self._awake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def handle(self, kind: str, handler: Handler, give_up: GiveUp) -> None:
+        """Say who does jobs of a kind. Before ``start``.
+
+        Args:
+            give_up: writes down that a job failed, in the transaction that removes it.
+        """
+        self._handlers[kind] = (handler, give_up)
+
+    async def start(self) -> None:
+        """Begin to work. On SQLite no other process does, so that what a killed one held is free at once."""
+        if self._database.dialect == "sqlite":
+            await self._database.write(queue.release_all)
         self._loop = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -109,7 +120,7 @@ class Runner:
 
     async def _turn(self) -> None:
         if self._running:
-            renewing = partial(queue.renew, owner=self._owner, ids=list(self._running), lease_us=self._lease_us)
+            renewing = partial(queue.renew, owner=self.owner, ids=list(self._running), lease_us=self._lease_us)
             held = await self._database.write(renewing)
             for id, task in list(self._running.items()):
                 if id not in held:
@@ -118,7 +129,7 @@ class Runner:
                     self.cancel(id)
         if (free := self._slots - len(self._running)) > 0:
             claiming = partial(
-                queue.claim, owner=self._owner, kinds=list(self._handlers), count=free, lease_us=self._lease_us
+                queue.claim, owner=self.owner, kinds=list(self._handlers), count=free, lease_us=self._lease_us
             )
             for job in await self._database.write(claiming):
                 self._running[job.id] = asyncio.create_task(self._work(job))
@@ -126,15 +137,25 @@ class Runner:
     async def _work(self, job: Job) -> None:
         if job.cancelled:
             self._cancelled.add(job.id)
+        handler, give_up = self._handlers[job.kind]
         try:
-            await self._handlers[job.kind](job)
+            if job.attempt > MOST_ATTEMPTS:
+                await self._database.write(partial(self._given_up, job=job, give_up=give_up))
+            else:
+                await handler(job)
         except asyncio.CancelledError:
             if job.id not in self._cancelled:
-                await asyncio.shield(self._database.submit(partial(queue.release, owner=self._owner, id=job.id)))
+                await asyncio.shield(self._database.submit(partial(queue.release, owner=self.owner, id=job.id)))
             raise
         except Exception:
             log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempt)
+            if job.attempt == MOST_ATTEMPTS:
+                await self._database.write(partial(self._given_up, job=job, give_up=give_up))
         finally:
             self._running.pop(job.id, None)
             self._cancelled.discard(job.id)
             self._awake.set()
+
+    def _given_up(self, connection: Connection, job: Job, give_up: GiveUp) -> None:
+        if queue.finish(connection, job.id, self.owner):
+            give_up(connection, job)

@@ -22,6 +22,10 @@ class Responses:
         With `stream`, the answer comes as server-sent events, ended by `response.completed`, `response.incomplete` or
         `response.failed`.
         """
+        if body.background:
+            if body.stream:
+                return EventStream(self._service.stream_background(request, body), style="typed")
+            return (await self._service.submit(request, body)).response
         if body.stream:
             return EventStream(self._service.stream(request, body), style="typed")
         return await self._service.respond(request, body)
@@ -35,13 +39,23 @@ class Responses:
     async def retrieve(
         self, request: Request, response_id: str, query: wire.RetrieveResponseQuery
     ) -> wire.Response | EventStream[wire.ResponseStreamEvent]:
-        """Get a stored response."""
+        """Get a stored response.
+
+        With `stream`, the events of a background response, from `starting_after` on.
+        """
+        if query.stream:
+            return EventStream(self._service.stream_again(request.caller, response_id, query), style="typed")
         return await self._service.retrieve(request.caller, response_id)
 
     @operation("DELETE", "/responses/{response_id}", id="deleteResponse", tag="Responses", errors=(NotFound,))
     async def delete(self, request: Request, response_id: str) -> wire.ResponseDeleted:
         """Delete a stored response."""
         return await self._service.delete(request.caller, response_id)
+
+    @operation("POST", "/responses/{response_id}/cancel", id="cancelResponse", tag="Responses", errors=(NotFound,))
+    async def cancel(self, request: Request, response_id: str) -> wire.Response:
+        """Cancel a background response."""
+        return await self._service.cancel(request.caller, response_id)
 
     @operation("GET", "/responses/{response_id}/input_items", id="listInputItems", tag="Responses", errors=(NotFound,))
     async def input_items(

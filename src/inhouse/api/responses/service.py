@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from inhouse.access import Caller
 from inhouse.api.operation import Request
 from inhouse.api.responses import store, wire
+from inhouse.api.responses.background import Background
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
 from inhouse.api.responses.stored import for_client, input_items, response_of
@@ -20,19 +21,20 @@ from inhouse.api.responses.turn import Turn, conversation_of, gather, given_item
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
 from inhouse.generation.core import count_tokens, generate
+from inhouse.jobs import queue
 from inhouse.kit.errors import APIError, InvalidRequest, NotFound, ServerError
 from inhouse.storage.database import Database
 
 log = structlog.get_logger(__name__)
 
-Events = list[wire.ResponseStreamEvent]
 ENDPOINT = "responses"
 
 
 class ResponsesService:
-    def __init__(self, calls: Calls, database: Database) -> None:
+    def __init__(self, calls: Calls, database: Database, background: Background) -> None:
         self._calls = calls
         self._database = database
+        self._background = background
 
     def _open(self, request: Request, body: wire.CreateResponse | wire.CountInputTokens) -> Call:
         if body.model is None:
@@ -64,7 +66,9 @@ class ResponsesService:
             await self._keep(turn)
         return turn.response
 
-    async def stream(self, request: Request, body: wire.CreateResponse) -> AsyncGenerator[Events, None]:
+    async def stream(
+        self, request: Request, body: wire.CreateResponse
+    ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
         """Answer as the model writes. From the first event on the response is kept, whatever becomes of it."""
         writer: Writer | None = None
         turn: Turn | None = None
@@ -75,7 +79,7 @@ class ResponsesService:
                 turn = await prepare(self._database, request.caller.project_id, call, body)
                 async with aclosing(generate(call, turn.request)) as batches:
                     async for batch in batches:
-                        out: Events = []
+                        out: list[wire.ResponseStreamEvent] = []
                         if writer is None:
                             writer = turn.writer()
                             out = writer.begin()
@@ -99,6 +103,50 @@ class ResponsesService:
             raise
         yield last
 
+    async def submit(self, request: Request, body: wire.CreateResponse) -> Turn:
+        """Answer in the background. Raises for everything that can be known beforehand."""
+        call = self._open(request, body)
+        turn = await prepare(self._database, request.caller.project_id, call, body)
+        await self._background.submit(request.caller, turn)
+        return turn
+
+    async def stream_background(
+        self, request: Request, body: wire.CreateResponse
+    ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
+        """Answer in the background, and tell of it. It goes on if the client leaves."""
+        turn = await self.submit(request, body)
+        async with aclosing(self._background.follow(turn.response.id, obfuscate=turn.obfuscate)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def stream_again(
+        self, caller: Caller, response_id: str, query: wire.RetrieveResponseQuery
+    ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
+        """The stream of a background response, from any event on."""
+        if not response_of(await self._find(caller, response_id)).background:
+            raise InvalidRequest(
+                "This response cannot be streamed: it was not created with 'background' set to true.", param="stream"
+            )
+        after = -1 if query.starting_after is None else query.starting_after
+        following = self._background.follow(response_id, after=after, obfuscate=query.include_obfuscation is not False)
+        async with aclosing(following) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def cancel(self, caller: Caller, response_id: str) -> wire.Response:
+        """Stop a background response. One that has ended stays as it is."""
+        stored = await self._find(caller, response_id)
+        if not response_of(stored).background:
+            raise InvalidRequest("Cannot cancel a synchronous response.", param="response_id")
+        if stored.status in store.LIVE:
+            await self._background.cancel(response_id)
+            # Whoever made it is gone: the next one to take it up will find it cancelled.
+            cancelling = partial(
+                store.set_status, project_id=caller.project_id, response_id=response_id, status="cancelled"
+            )
+            await self._database.write(cancelling)
+        return response_of(await self._find(caller, response_id))
+
     def _failure(self, error: Exception, request_id: str) -> APIError:
         if isinstance(error, APIError):
             return error
@@ -117,9 +165,15 @@ class ResponsesService:
         return response_of(await self._find(caller, response_id))
 
     async def delete(self, caller: Caller, response_id: str) -> wire.ResponseDeleted:
-        deleting = partial(store.delete_response, project_id=caller.project_id, response_id=response_id)
-        if not await self._database.write(deleting):
+        def work(connection: Connection) -> bool:
+            gone = store.delete_response(connection, caller.project_id, response_id)
+            if gone:
+                queue.finish(connection, response_id)
+            return gone
+
+        if not await self._database.write(work):
             raise not_found(response_id)
+        self._background.forget(response_id)
         return wire.ResponseDeleted(id=response_id)
 
     async def input_items(

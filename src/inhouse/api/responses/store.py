@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     and_,
@@ -93,9 +94,17 @@ def add_response(
 
 
 def get_response(connection: Connection, project_id: str, response_id: str) -> StoredResponse | None:
-    row = connection.execute(
-        select(responses).where(responses.c.project_id == project_id, responses.c.id == response_id)
-    ).one_or_none()
+    """A response of a project."""
+    return _response(connection, responses.c.project_id == project_id, responses.c.id == response_id)
+
+
+def find_response(connection: Connection, response_id: str) -> StoredResponse | None:
+    """A response of whatever project, for those who make it."""
+    return _response(connection, responses.c.id == response_id)
+
+
+def _response(connection: Connection, *conditions: ColumnElement[bool]) -> StoredResponse | None:
+    row = connection.execute(select(responses).where(*conditions)).one_or_none()
     if row is None:
         return None
     return StoredResponse(
@@ -105,7 +114,7 @@ def get_response(connection: Connection, project_id: str, response_id: str) -> S
         previous_response_id=row.previous_response_id,
         conversation_id=row.conversation_id,
         body=row.body,
-        output=_own_items(connection, response_id, is_output=1),
+        output=_own_items(connection, row.id, is_output=1),
     )
 
 
@@ -122,22 +131,18 @@ def set_status(connection: Connection, project_id: str, response_id: str, status
 
 
 def end_response(
-    connection: Connection,
-    project_id: str,
-    response_id: str,
-    status: str,
-    body: str,
-    output: Sequence[StoredItem],
+    connection: Connection, response_id: str, status: str, body: str, output: Sequence[StoredItem]
 ) -> bool:
     """What a response that was stored before its end came to. False if it was deleted meanwhile."""
     held = connection.execute(
         update(responses)
-        .where(responses.c.project_id == project_id, responses.c.id == response_id)
+        .where(responses.c.id == response_id)
         .values(status=status, body=body)
-    ).rowcount
-    if held:
-        _add_items(connection, project_id, output, response_id=response_id, is_output=1)
-    return held > 0
+        .returning(responses.c.project_id)
+    ).scalar()
+    if held is not None:
+        _add_items(connection, held, output, response_id=response_id, is_output=1)
+    return held is not None
 
 
 def delete_response(connection: Connection, project_id: str, response_id: str) -> bool:
@@ -351,14 +356,6 @@ def events_after(connection: Connection, response_id: str, sequence: int) -> lis
         .order_by(response_events.c.first)
     )
     return list(rows.scalars())
-
-
-def next_sequence(connection: Connection, response_id: str) -> int:
-    """Number of the next event of a stream."""
-    last = connection.execute(
-        select(func.max(response_events.c.last)).where(response_events.c.response_id == response_id)
-    ).scalar()
-    return 0 if last is None else last + 1
 
 
 # Parts

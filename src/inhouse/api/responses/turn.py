@@ -40,15 +40,17 @@ class Turn(msgspec.Struct, kw_only=True):
     def stored(self) -> bool:
         return self.body.store is not False
 
-    def writer(self, *, sequence: int = 0) -> Writer:
+    @property
+    def logprobs(self) -> bool:
+        return LOGPROBS in (self.body.include or ())
+
+    @property
+    def obfuscate(self) -> bool:
         options = self.body.stream_options
-        return Writer(
-            self.response,
-            self.tools,
-            logprobs=LOGPROBS in (self.body.include or ()),
-            obfuscate=bool(self.body.stream) and (options is None or options.include_obfuscation is not False),
-            sequence=sequence,
-        )
+        return bool(self.body.stream) and (options is None or options.include_obfuscation is not False)
+
+    def writer(self) -> Writer:
+        return Writer(self.response, self.tools, logprobs=self.logprobs, obfuscate=self.obfuscate)
 
     def to_store(self) -> StoredResponse:
         """The response as it stands."""
@@ -72,7 +74,7 @@ async def prepare(database: Database, project_id: str, call: Call, body: wire.Cr
     check(call, body)
     conversation_id = conversation_of(body.conversation)
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
-    new = await _resolved(database, project_id, given_items(body.input))
+    new = await resolved(database, project_id, given_items(body.input))
     turn = _turn(project_id, call, body, conversation_id, input_items(history), new)
     turn.input = [stored_item(item) for item in new]
     return turn
@@ -162,8 +164,12 @@ def conversation_not_found(conversation_id: str) -> NotFound:
     return NotFound(f"Conversation with id '{conversation_id}' not found.", param="conversation_id")
 
 
-async def _resolved(database: Database, project_id: str, items: Sequence[wire.InputItem]) -> list[wire.InputItem]:
-    """Items with those in place that are only named by their id."""
+async def resolved(database: Database, project_id: str, items: Sequence[wire.InputItem]) -> list[wire.InputItem]:
+    """Items with those in place that are only named by their id.
+
+    Raises:
+        NotFound
+    """
     wanted = [item.id for item in items if isinstance(item, wire.ItemReference)]
     if not wanted:
         return list(items)

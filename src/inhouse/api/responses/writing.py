@@ -135,6 +135,12 @@ class Writer:
         self._tell(wire.ResponseIncomplete(response=self._snapshot()))
         return self._told()
 
+    def numbered(self, events: Sequence[wire.ResponseStreamEvent]) -> list[wire.ResponseStreamEvent]:
+        """Events of others, told as the next ones of this stream."""
+        for event in events:
+            self._tell(event)
+        return self._told()
+
     # Items
 
     def _text(self, event: TextDelta) -> None:
