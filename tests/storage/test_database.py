@@ -134,6 +134,7 @@ async def test_a_write_that_waits_and_is_cancelled_never_begins(database: Databa
     waiting = asyncio.ensure_future(database.write(lambda c: ran.append(True)))
     await asyncio.sleep(0.05)
     waiting.cancel()
+    await asyncio.sleep(0.05)  # the thread pool hears of it in one of the loop's next turns
     release.set()
     await asyncio.gather(*blockers)
     with pytest.raises(asyncio.CancelledError):
