@@ -3,7 +3,7 @@
 # make check    style, types, floors and the coverage of the official surface
 # make bench    the benchmark against peers
 # make docs     the pages that are written from the code
-# make lock     both lock files anew, after a change of dependencies in pyproject.toml
+# make lock     the lock files anew, after a change of dependencies in pyproject.toml
 # make clean    removes what these commands made here, except data
 
 SHELL := /bin/sh
@@ -49,8 +49,11 @@ $(SERVE): requirements/serve.txt pyproject.toml | $(MADE)
 	$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-$(TEST): requirements/test.txt $(SERVE)
+# Both major versions of the official SDK are tested: the older one lies beside, where only its own test looks.
+$(TEST): requirements/test.txt requirements/official-2.txt $(SERVE)
 	$(PIP) install --quiet $(LOCKED) -r requirements/test.txt
+	@rm -rf '$(VENV)/openai-2'
+	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/openai-2' -r requirements/official-2.txt
 	@touch $@
 
 # A candidate must run, be new enough and be able to make environments: some names are shims or lack ensurepip.
@@ -71,6 +74,7 @@ lock: $(MADE)
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/serve.txt pyproject.toml requirements/build.in
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/test.txt --extra test \
 	    --constraint requirements/serve.txt pyproject.toml requirements/build.in
+	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/official-2.txt requirements/official-2.in
 COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
     --no-annotate --upgrade --custom-compile-command 'make lock'
 

@@ -29,6 +29,13 @@ CHAT = "gpt-4.1"
 FAST = "gpt-4.1-nano"
 """For all that needs no wit."""
 INSTRUCT = "gpt-3.5-turbo-instruct"
+COUNTING: dict[str, Any] = {
+    "model": CHAT,
+    "messages": [{"role": "user", "content": "Count from 1 to 9 like this: 1, 2, 3"}],
+    "max_completion_tokens": 12,
+    "temperature": 0,
+}
+"""Something to say of which the model is so sure that it is the same however the engine batches its work."""
 CHAT_PATH = "/v1/chat/completions"
 
 READY_S = 180.0
@@ -57,11 +64,19 @@ class Server:
 
     def __init__(self, data_dir: Path, *, others: Mapping[str, str] | None = None, **settings: str) -> None:
         self.data_dir = data_dir
-        self.key = f"sk-proj-{secrets.token_urlsafe(32)}"
-        self.settings = {"api_key": self.key, "log__format": "json", **settings}
+        self.settings = {"api_key": f"sk-proj-{secrets.token_urlsafe(32)}", "log__format": "json", **settings}
         self.others = dict(others or {})
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def key(self) -> str:
+        """Of the default project."""
+        return self.settings["api_key"]
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     @property
     def base_url(self) -> str:
@@ -109,12 +124,12 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL, to the process and to what shares its group."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.running:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(PATIENCE_S)
 
     def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.running:
             try:
                 self.terminate()
             except subprocess.TimeoutExpired:
@@ -169,7 +184,12 @@ class Server:
         return AsyncOpenAI(**{"api_key": key or self.key, "base_url": self.base_url, "max_retries": 0, **options})
 
     def http(self, method: str, path: str, body: Any = None, headers: Mapping[str, str | None] | None = None) -> Answer:
-        """A request as no SDK would send it. ``body`` that is not bytes is sent as JSON; a header of None is left out."""
+        """A request as no SDK would send it.
+
+        Args:
+            body: sent as JSON unless it is bytes.
+            headers: None leaves out one that is sent otherwise.
+        """
         sent: dict[str, str | None] = {"authorization": f"Bearer {self.key}"}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()

@@ -10,14 +10,7 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from pydantic import BaseModel
 
-from .running import CHAT, CHAT_PATH, FAST, Server, user
-
-STORY: dict[str, Any] = {
-    "model": FAST,
-    "messages": user("Tell me a story."),
-    "max_completion_tokens": 6,
-    "temperature": 0,
-}
+from .running import CHAT, CHAT_PATH, COUNTING, FAST, Server, user
 
 
 class Person(BaseModel):
@@ -36,8 +29,8 @@ def events(body: bytes) -> Iterator[str]:
 
 
 def test_the_order_of_the_chunks(client: OpenAI) -> None:
-    whole = client.chat.completions.create(**STORY)
-    chunks = list(client.chat.completions.create(**STORY, stream=True))
+    whole = client.chat.completions.create(**COUNTING)
+    chunks = list(client.chat.completions.create(**COUNTING, stream=True))
     assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
     assert len({(chunk.id, chunk.created, chunk.model, chunk.system_fingerprint) for chunk in chunks}) == 1
     assert {chunk.service_tier for chunk in chunks} == {"default"}
@@ -54,7 +47,7 @@ def test_the_order_of_the_chunks(client: OpenAI) -> None:
 
 
 def test_on_the_wire(server: Server) -> None:
-    answer = server.http("POST", CHAT_PATH, {**STORY, "stream": True})
+    answer = server.http("POST", CHAT_PATH, {**COUNTING, "stream": True})
     assert answer.headers["content-type"].startswith("text/event-stream")
     *data, last = events(answer.body)
     assert last == "[DONE]"
@@ -72,26 +65,26 @@ def test_on_the_wire(server: Server) -> None:
 
 
 def test_usage_comes_last_and_is_null_before(server: Server) -> None:
-    body = {**STORY, "stream": True, "stream_options": {"include_usage": True}}
+    body = {**COUNTING, "stream": True, "stream_options": {"include_usage": True}}
     answer = server.http("POST", CHAT_PATH, body)
     *data, _ = events(answer.body)
     *chunks, last = [json.loads(each) for each in data]
     assert all(chunk["usage"] is None for chunk in chunks)
     assert last["choices"] == []
-    whole = server.http("POST", CHAT_PATH, STORY)
+    whole = server.http("POST", CHAT_PATH, COUNTING)
     assert last["usage"] == json.loads(whole.body)["usage"]
     row = server.call(answer.headers["x-request-id"])
     assert (row["state"], row["status"], row["output_tokens"]) == ("settled", 200, last["usage"]["completion_tokens"])
 
 
 def test_obfuscation_can_be_switched_off(server: Server) -> None:
-    body = {**STORY, "stream": True, "stream_options": {"include_obfuscation": False}}
+    body = {**COUNTING, "stream": True, "stream_options": {"include_obfuscation": False}}
     *data, _ = events(server.http("POST", CHAT_PATH, body).body)
     assert not any("obfuscation" in json.loads(each) for each in data)
 
 
 def test_obfuscation_hides_the_lengths_of_tokens(server: Server) -> None:
-    body = {**STORY, "stream": True, "max_completion_tokens": 12}
+    body = {**COUNTING, "stream": True}
     *data, _ = events(server.http("POST", CHAT_PATH, body).body)
     chunks = [json.loads(each) for each in data]
     texts = [(chunk["choices"][0]["delta"].get("content") or "", chunk["obfuscation"]) for chunk in chunks]
@@ -102,7 +95,15 @@ def test_obfuscation_hides_the_lengths_of_tokens(server: Server) -> None:
 def test_several_choices_are_told_apart(client: OpenAI) -> None:
     texts = {0: "", 1: "", 2: ""}
     ended = set()
-    stream = client.chat.completions.create(**{**STORY, "temperature": 1, "seed": 4}, n=3, stream=True)
+    stream = client.chat.completions.create(
+        model=FAST,
+        messages=user("Say something random."),
+        max_completion_tokens=6,
+        temperature=1.2,
+        seed=4,
+        n=3,
+        stream=True,
+    )
     roles = set()
     for chunk in stream:
         (choice,) = chunk.choices
@@ -121,7 +122,7 @@ def test_several_choices_are_told_apart(client: OpenAI) -> None:
 
 def test_logprobs_come_with_their_text(client: OpenAI) -> None:
     told = ""
-    for chunk in client.chat.completions.create(**STORY, stream=True, logprobs=True, top_logprobs=1):
+    for chunk in client.chat.completions.create(**COUNTING, stream=True, logprobs=True, top_logprobs=1):
         choice = chunk.choices[0]
         if choice.delta.content:
             assert choice.logprobs is not None
@@ -131,25 +132,23 @@ def test_logprobs_come_with_their_text(client: OpenAI) -> None:
 
 
 def test_a_stop_sequence_never_shows_its_beginning(client: OpenAI) -> None:
-    whole = client.chat.completions.create(**{**STORY, "max_completion_tokens": 12})
+    whole = client.chat.completions.create(**COUNTING)
     text = whole.choices[0].message.content or ""
     words = text.split(" ")
     stop = " ".join(words[2:5])
-    stream = client.chat.completions.create(**{**STORY, "max_completion_tokens": 12}, stop=[stop], stream=True)
+    stream = client.chat.completions.create(**COUNTING, stop=[stop], stream=True)
     chunks = list(stream)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text[: text.index(stop)]
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
 def test_the_helper_of_the_sdk(client: OpenAI) -> None:
-    asked: dict[str, Any] = {"model": CHAT, "messages": user("Say only: OK"), "temperature": 0}
-    with client.chat.completions.stream(
-        **asked, max_completion_tokens=50, stream_options={"include_usage": True}
-    ) as stream:
+    asked: dict[str, Any] = {**COUNTING, "max_completion_tokens": 60}
+    with client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as stream:
         seen = [event.type for event in stream]
         final = stream.get_final_completion()
     assert {"chunk", "content.delta", "content.done"} <= set(seen)
-    whole = client.chat.completions.create(**asked, max_completion_tokens=50)
+    whole = client.chat.completions.create(**asked)
     assert final.choices[0].message.content == whole.choices[0].message.content
     assert final.usage is not None
     assert final.usage.completion_tokens == whole.usage.completion_tokens  # type: ignore[union-attr]
@@ -172,9 +171,9 @@ async def test_the_async_helper_parses(aclient: AsyncOpenAI) -> None:
 
 def test_what_is_wrong_before_the_first_chunk_is_an_http_error(client: OpenAI) -> None:
     with pytest.raises(NotFoundError, match="does not exist"):
-        client.chat.completions.create(**{**STORY, "model": "nope"}, stream=True)
+        client.chat.completions.create(**{**COUNTING, "model": "nope"}, stream=True)
     with pytest.raises(BadRequestError) as refused:
-        client.chat.completions.create(**{**STORY, "messages": user("word " * 10_000)}, stream=True)
+        client.chat.completions.create(model=FAST, messages=user("word " * 10_000), stream=True)
     assert refused.value.code == "context_length_exceeded"
 
 

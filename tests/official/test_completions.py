@@ -41,10 +41,10 @@ def test_every_form_of_prompt(client: OpenAI) -> None:
     tokens = complete(client, COUNT, echo=True, max_tokens=0, logprobs=0).choices[0].logprobs.tokens
     assert "".join(tokens) == COUNT
     one = complete(client).choices[0].text
-    several = complete(client, [COUNT, "A, B, C,"]).choices
+    several = complete(client, [COUNT, "Monday, Tuesday, Wednesday,"]).choices
     assert [choice.index for choice in several] == [0, 1]
     assert several[0].text == one
-    assert several[1].text == complete(client, "A, B, C,").choices[0].text
+    assert several[1].text.startswith(" Thursday")
     ids = [32, 11, 425]  # "A", ",", " B" in the vocabulary of Qwen2
     assert complete(client, ids, echo=True, max_tokens=0).choices[0].text == "A, B"
     assert complete(client, ids).usage.prompt_tokens == 3

@@ -253,16 +253,21 @@ def grammar(syntax: str, definition: str) -> Any:
 SUM = user("Use the calculator to compute 12+3.")
 
 
-@pytest.mark.parametrize("choice", ["auto", "required", {"type": "custom", "custom": {"name": "calculator"}}])
+REGEX = (grammar("regex", r"[0-9]{1,3} [+*] [0-9]{1,3}"), r"[0-9]{1,3} [+*] [0-9]{1,3}")
+LARK = (grammar("lark", 'start: NUMBER "+" NUMBER\nNUMBER: /[0-9]{1,3}/'), r"[0-9]{1,3}\+[0-9]{1,3}")
+
+
 @pytest.mark.parametrize(
-    ("format", "pattern"),
+    ("choice", "format", "pattern"),
     [
-        (None, r"(?s).+"),
-        ({"type": "text"}, r"(?s).+"),
-        (grammar("regex", r"[0-9]{1,3} [+*] [0-9]{1,3}"), r"[0-9]{1,3} [+*] [0-9]{1,3}"),
-        (grammar("lark", 'start: NUMBER "+" NUMBER\nNUMBER: /[0-9]{1,3}/'), r"[0-9]{1,3}\+[0-9]{1,3}"),
+        ("auto", None, r"(?s).+"),
+        ("required", {"type": "text"}, r"(?s).+"),
+        ("auto", *REGEX),
+        ({"type": "custom", "custom": {"name": "calculator"}}, *REGEX),
+        ("auto", *LARK),
+        ("required", *LARK),
     ],
-    ids=["free", "text", "regex", "lark"],
+    ids=["free", "text", "regex", "regex-named", "lark", "lark-required"],
 )
 def test_custom_tools_take_text(client: OpenAI, choice: Any, format: Any, pattern: str) -> None:
     completion = ask(client, SUM, tools=custom(format), tool_choice=choice)

@@ -43,7 +43,7 @@ def token_biases(biases: dict[str, int] | None) -> dict[int, float]:
                 f"Invalid key in 'logit_bias': {key}. You should only be submitting non-negative integers.",
                 param="logit_bias",
             )
-        read[int(key)] = float(bias)
+        read[int(key)] = bias
     return read
 
 

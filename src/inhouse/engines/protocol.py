@@ -109,7 +109,7 @@ class TextEngine(Protocol):
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens there are: ids go from 0 to one less."""
+        """How many tokens there are: ids go from 0 to one less. 0 if that is not known."""
 
     async def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of ``text``. With ``special``, control tokens written in the text are recognised."""

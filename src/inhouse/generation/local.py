@@ -293,7 +293,10 @@ def _kind(tool: Tool) -> Literal["function", "custom"]:
 
 
 def _is_bound(tool: Tool) -> bool:
-    return tool.strict if isinstance(tool, FunctionTool) else tool.syntax != "text"
+    if isinstance(tool, FunctionTool):
+        # Without parameters a small model invents some.
+        return tool.strict or tool.parameters is None
+    return tool.syntax != "text"
 
 
 def _answered_calls(request: GenerationRequest) -> list[tuple[str, str]]:

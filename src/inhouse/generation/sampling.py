@@ -13,12 +13,12 @@ def check_biases(sampling: Sampling, vocabulary: int) -> None:
     """Refuse a bias of a token that is none of the deployment's: it could change nothing.
 
     Args:
-        vocabulary: how many tokens there are.
+        vocabulary: how many tokens there are; 0 if that is not known.
 
     Raises:
         InvalidRequest
     """
-    if (largest := max(sampling.logit_bias, default=0)) >= vocabulary:
+    if vocabulary and (largest := max(sampling.logit_bias, default=0)) >= vocabulary:
         raise InvalidRequest(
             f"Invalid key in 'logit_bias': {largest}. Maximum value is {vocabulary - 1}.", param="logit_bias"
         )

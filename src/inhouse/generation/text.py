@@ -117,7 +117,7 @@ async def _prompt(engine: TextEngine, request: TextRequest, prompt: Prompt) -> _
         text, tokens = prompt, await engine.tokenize(prompt, special=True)
     else:
         tokens = list(prompt)
-        if (largest := max(tokens)) >= engine.vocabulary:
+        if engine.vocabulary and (largest := max(tokens)) >= engine.vocabulary:
             raise InvalidRequest(
                 "Invalid 'prompt': token id above maximum value. Expected a value <= "
                 f"{engine.vocabulary - 1}, but got {largest} instead.",
