@@ -12,7 +12,7 @@ from inhouse.engines.upstream import Upstream
 from inhouse.generation import local, remote
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import Event
-from inhouse.generation.items import File, GenerationRequest, Image, Message, Sampling
+from inhouse.generation.items import File, GenerationRequest, Image, JsonSchema, Message, Sampling
 from inhouse.generation.prompt import prompt_tokens
 from inhouse.kit.errors import InvalidRequest
 
@@ -26,7 +26,8 @@ async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[lis
     Raises:
         APIError: what the client is to be told.
     """
-    with engine_errors(call.id, constraint_param="response_format"):
+    form = request.format
+    with engine_errors(call.id, constraint_param=form.param if isinstance(form, JsonSchema) else None):
         if isinstance(call.engine, Upstream):
             events = remote.generate(call, call.engine, request)
         else:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     and_,
