@@ -592,3 +592,45 @@ def test_any_bytes_are_a_value_or_a_refusal() -> None:
                 case _:
                     data[where:where] = dice.choice([b"\\u0000", b"\\ud800", b"\xff", b"1e999", b"[", b"}", b'"', b"-"])
         outcome(bytes(data))
+
+
+class Tagged(msgspec.Struct, tag_field="type", tag="tagged", forbid_unknown_fields=True):
+    text: str
+
+
+class Other(msgspec.Struct, tag_field="type", tag="other"):
+    pass
+
+
+class Mending(msgspec.Struct, forbid_unknown_fields=True):
+    items: list[Tagged | Other]
+
+    @staticmethod
+    def mend(value: Any) -> bool:
+        if not isinstance(value, dict) or not isinstance(value.get("items"), list):
+            return False
+        missing = [item for item in value["items"] if isinstance(item, dict) and "type" not in item]
+        for item in missing:
+            item["type"] = "tagged"
+        return bool(missing)
+
+
+def test_a_type_may_mend_what_the_contract_lets_out() -> None:
+    assert decode(b'{"items": [{"text": "a"}, {"type": "other"}]}', Mending).items == [Tagged("a"), Other()]
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "code"),
+    [
+        (b'{"items": [{"text": 1}]}', "items[0].text", "invalid_type"),
+        (b'{"items": [{"text": "a", "b": 1}]}', "items[0].b", "unknown_parameter"),
+        (b'{"items": [{"type": "none"}]}', "items[0].type", "invalid_value"),
+        (b'{"items": 1}', "items", "invalid_type"),
+        (b"[]", None, "invalid_type"),
+        (b'{"items": [{"text": "\\u0000"}]}', "items[0].text", None),
+    ],
+)
+def test_what_stays_wrong_after_mending_is_told_as_ever(body: bytes, param: str | None, code: str | None) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        decode(body, Mending)
+    assert (refused.value.param, refused.value.code) == (param, code)

@@ -14,7 +14,17 @@ from inhouse.generation import local, remote
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import Event
 from inhouse.generation.grammar import compile_definition
-from inhouse.generation.items import Audio, CustomTool, File, GenerationRequest, Image, Message, Part, Sampling
+from inhouse.generation.items import (
+    Audio,
+    CustomTool,
+    File,
+    GenerationRequest,
+    Image,
+    JsonSchema,
+    Message,
+    Part,
+    Sampling,
+)
 from inhouse.generation.prompt import prompt_tokens
 from inhouse.generation.sampling import check_biases
 from inhouse.kit.errors import InvalidRequest
@@ -31,7 +41,8 @@ async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[lis
     Raises:
         APIError: what the client is to be told.
     """
-    with engine_errors(call.id, constraint_param="response_format"):
+    form = request.format
+    with engine_errors(call.id, constraint_param=form.param if isinstance(form, JsonSchema) else None):
         if isinstance(call.engine, Upstream):
             events = remote.generate(call, call.engine, request)
         else:
