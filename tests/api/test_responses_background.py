@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from scripted import Platform, ScriptedEngine, check_order, events
 
 from inhouse.engines.protocol import EngineBusy, EngineFailed
 from inhouse.jobs import queue
 from inhouse.kit.errors import InvalidRequest, NotFound
 from inhouse.storage.database import Database
+from scripted import Platform, ScriptedEngine, check_order, events
 
 Make = Callable[..., Platform]
 LIVE = ("queued", "in_progress")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import Platform, ScriptedEngine, check_order, events
 
 from inhouse.engines.protocol import EngineBusy, EngineFailed
 from inhouse.kit.errors import APIError, InvalidRequest, NotFound, Overloaded
 from inhouse.storage.database import Database
+from scripted import Platform, ScriptedEngine, check_order, events
 
 Make = Callable[..., Platform]
 CALL = '<tool_call>\n{"name": "look_up", "arguments": {"word": "a"}}\n</tool_call>'

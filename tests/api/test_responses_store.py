@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from scripted import Platform, ScriptedEngine
 from sqlalchemy import func, select
 
 from inhouse.kit.errors import InvalidRequest, NotFound
 from inhouse.storage.database import Database
 from inhouse.storage.schema import response_items
+from scripted import Platform, ScriptedEngine
 
 TOOL = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}, "strict": False}
 
