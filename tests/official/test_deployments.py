@@ -155,9 +155,7 @@ def test_a_client_that_leaves_is_left_by_the_other_server_too(through: OpenAI, g
     id = stream.response.headers["x-request-id"]
     ((theirs,),) = server.rows("SELECT id FROM calls WHERE state = 'open'")
     stream.close()
-    until(lambda: gateway.call(id)["state"] == "settled", "not settled here", 1)
-    until(lambda: server.call(theirs)["state"] == "settled", "not settled there", 1)
-    assert gateway.call(id)["status"] == server.call(theirs)["status"] == 499
+    assert gateway.settled(id)["status"] == server.settled(theirs)["status"] == 499
 
 
 def test_a_key_that_the_other_server_refuses_is_ours_to_mend(gateway: Server, through: OpenAI, server: Server) -> None:
