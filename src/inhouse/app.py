@@ -22,9 +22,7 @@ from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
 from inhouse.api.operation import operations_of
-from inhouse.api.organization.usage.routes import Usage
-from inhouse.api.organization.usage.service import UsageService
-from inhouse.api.organization.usage.store import UsageStore
+from inhouse.api.organization.faces import organization_faces
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
@@ -67,7 +65,7 @@ class Platform:
                 Chat(ChatService(self.calls, CompletionStore(self.database))),
                 Completions(CompletionsService(self.calls)),
                 Models(self.catalog, self.serving),
-                Usage(UsageService(UsageStore(self.database), self.catalog)),
+                *organization_faces(self.database, self.access, self.catalog, self.budgets),
             ),
             self.access,
             max_body_bytes=settings.server.max_body_bytes,

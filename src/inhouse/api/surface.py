@@ -3,6 +3,6 @@
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.models.routes import Models
-from inhouse.api.organization.usage.routes import Usage
+from inhouse.api.organization.faces import FACES as ORGANIZATION
 
-FACES = (Chat, Completions, Models, Usage)
+FACES = (Chat, Completions, Models, *ORGANIZATION)
