@@ -25,9 +25,7 @@ from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
-from inhouse.api.organization.usage.routes import Usage
-from inhouse.api.organization.usage.service import UsageService
-from inhouse.api.organization.usage.store import UsageStore
+from inhouse.api.organization.faces import organization_faces
 from inhouse.api.responses.background import Background
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
@@ -83,7 +81,7 @@ class Platform:
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
-            Usage(UsageService(UsageStore(self.database), self.catalog)),
+            *organization_faces(self.database, self.access, self.catalog, self.budgets),
         )
         self._v1 = Dispatcher(
             operations,

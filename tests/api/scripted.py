@@ -26,8 +26,11 @@ from inhouse.jobs.runner import Runner
 from inhouse.kit.ids import request_id
 from inhouse.kit.sse import EventStream
 from inhouse.kit.validation import convert, decode, parse_query
+from inhouse.limits import Limits
+from inhouse.metering.budgets import Budgets
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
+from inhouse.settings import LimitSettings
 from inhouse.storage.database import Database
 from inhouse.storage.schema import calls as calls_table
 
@@ -106,7 +109,14 @@ class Platform:
         self.database = database
         self.engine = engine
         self.ledger = Ledger(database)
-        self.calls = Calls(Catalog(load_cards(), Bindings(database)), self.ledger, _Pool(engine), Metrics())  # type: ignore[arg-type]
+        self.calls = Calls(
+            Catalog(load_cards(), Bindings(database)),
+            Limits.of(LimitSettings(), database),
+            self.ledger,
+            Budgets(database),
+            _Pool(engine),  # type: ignore[arg-type]
+            Metrics(),
+        )
         self.runner = Runner(database, lease_s=0.6, poll_s=0.05)
         self.background = Background(self.calls, database, self.runner)
         self.service = ResponsesService(self.calls, database, self.background)

@@ -10,7 +10,9 @@ import msgspec
 from sqlalchemy import Connection
 
 from inhouse.access import store
+from inhouse.access.audit import COMMAND_LINE, Actor
 from inhouse.access.credentials import check_scope, credential, incorrect_key
+from inhouse.access.issuing import end, issue
 from inhouse.access.keys import Kind, digest, new_key
 from inhouse.access.recent import Recent
 from inhouse.access.scopes import Permission, allows
@@ -39,6 +41,10 @@ class Caller(msgspec.Struct, frozen=True):
     """The key's owner, a user or a service account; empty for keys made on the command line."""
     permission: Permission = "all"
     scopes: tuple[str, ...] = ()
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.key_id, self.user_id or None)
 
     def may(self, scope: str) -> bool:
         """Whether the key allows what needs this scope."""
@@ -115,7 +121,7 @@ class Access:
             return Bootstrapped(project.organization_id, project.id)
 
         made = await self._database.write(work)
-        self._forget()
+        self.forget()
         return made
 
     async def authenticate(self, headers: Mapping[str, str], method: str = "", path: str = "") -> Caller:
@@ -157,6 +163,10 @@ class Access:
         project_id: str | None = None,
         organization_id: str | None = None,
         expires_at: int | None = None,
+        user_id: str | None = None,
+        permission: Permission = "all",
+        scopes: tuple[str, ...] = (),
+        actor: Actor = COMMAND_LINE,
     ) -> NewKey:
         """Makes a key; the answer is the only place where it ever stands in clear.
 
@@ -165,6 +175,9 @@ class Access:
             project_id: whose key; the default project if None. For an admin key it only tells the organization.
             organization_id: the project must belong to it; None asks for nothing (the command line).
             expires_at: Unix microseconds, or None for never.
+            user_id: its owner, a user or a service account.
+            permission, scopes: what it may do, see ``access.scopes``.
+            actor: who makes it, for the audit log.
 
         Raises:
             NotFound: no such project, it is another organization's, or it is archived.
@@ -185,17 +198,29 @@ class Access:
             ):
                 raise NotFound(f"No such project: {project_id}" if project_id else "There is no project yet.")
             owner = project.id if kind == "project" else None
-            return store.insert_key(connection, secret, kind, name, project.organization_id, owner, expires_at)
+            return issue(
+                connection,
+                actor,
+                secret,
+                kind,
+                name,
+                project.organization_id,
+                owner,
+                expires_at,
+                user_id=user_id,
+                permission=permission,
+                scopes=scopes,
+            )
 
         key = await self._database.write(work)
-        self._forget()
+        self.forget()
         return NewKey(key, secret)
 
     async def list_keys(self, *, organization_id: str | None = None, project_id: str | None = None) -> list[Key]:
         """Keys newest first, revoked ones too; of one organization or project, or all (the command line)."""
         return await self._database.read(lambda c: store.list_keys(c, organization_id, project_id))
 
-    async def revoke_key(self, id: str, *, organization_id: str | None = None) -> Key:
+    async def revoke_key(self, id: str, *, organization_id: str | None = None, actor: Actor = COMMAND_LINE) -> Key:
         """Ends a key for good: at once here, within a second in other processes. Revoking again changes nothing.
 
         Args:
@@ -204,8 +229,8 @@ class Access:
         Raises:
             NotFound: no such key, or it is another organization's.
         """
-        key = await self._database.write(lambda c: store.revoke(c, id, organization_id))
-        self._forget()
+        key = await self._database.write(lambda c: end(c, actor, id, organization_id))
+        self.forget()
         if key is None:
             raise NotFound(f"No such API key: {id}")
         return key
@@ -237,7 +262,7 @@ class Access:
         if not done.cancelled():
             done.exception()  # those who wait see it; it must not be reported as lost if they have all left
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """After a change of keys: what was read before it must not be used, nor what is being read now."""
         self._generation += 1
         self._known.clear()

@@ -4,7 +4,7 @@ from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.conversations.routes import Conversations
 from inhouse.api.models.routes import Models
-from inhouse.api.organization.usage.routes import Usage
+from inhouse.api.organization.faces import FACES as ORGANIZATION
 from inhouse.api.responses.routes import Responses
 
-FACES = (Chat, Responses, Conversations, Completions, Models, Usage)
+FACES = (Chat, Responses, Conversations, Completions, Models, *ORGANIZATION)

@@ -14,13 +14,12 @@ from sqlalchemy import Connection, insert
 from inhouse.access import Access
 from inhouse.api.dispatch import Dispatcher
 from inhouse.api.operation import operations_of
-from inhouse.api.organization.usage.routes import Usage
-from inhouse.api.organization.usage.service import UsageService
-from inhouse.api.organization.usage.store import UsageStore
+from inhouse.api.organization.faces import organization_faces
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.kit.ids import new_id
+from inhouse.metering.budgets import Budgets
 from inhouse.storage.database import Database
 from inhouse.storage.schema import organizations, projects
 
@@ -54,7 +53,8 @@ class Site(msgspec.Struct):
 async def site(database: Database) -> AsyncIterator[Site]:
     access = Access(database)
     catalog = Catalog(load_cards(), Bindings(database))
-    dispatcher = Dispatcher(operations_of(Usage(UsageService(UsageStore(database), catalog))), access)
+    faces = organization_faces(database, access, catalog, Budgets(database))
+    dispatcher = Dispatcher(operations_of(*faces), access)
     http = httpx2.AsyncClient(transport=httpx2.ASGITransport(dispatcher), base_url="http://test/v1")
 
     async def tenant() -> Tenant:

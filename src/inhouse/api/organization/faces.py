@@ -1,0 +1,56 @@
+"""All faces of administration, wired."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inhouse.access import Access
+from inhouse.api.organization.audit.routes import AuditLogs
+from inhouse.api.organization.audit.service import AuditLogService
+from inhouse.api.organization.keys.routes import AdminKeys, ProjectKeys
+from inhouse.api.organization.keys.service import AdminKeyService, ProjectKeyService
+from inhouse.api.organization.people.members import MemberService, ServiceAccountService
+from inhouse.api.organization.people.routes import Invites, Members, ServiceAccounts, Users
+from inhouse.api.organization.people.users import InviteService, UserService
+from inhouse.api.organization.projects.routes import Projects
+from inhouse.api.organization.projects.service import ProjectService
+from inhouse.api.organization.spend.routes import SpendAlerts, SpendLimits
+from inhouse.api.organization.spend.service import SpendService
+from inhouse.api.organization.usage.routes import Usage
+from inhouse.api.organization.usage.service import UsageService
+from inhouse.api.organization.usage.store import UsageStore
+from inhouse.catalog import Catalog
+from inhouse.metering.budgets import Budgets
+from inhouse.storage.database import Database
+
+FACES = (
+    Usage,
+    Projects,
+    ProjectKeys,
+    Members,
+    ServiceAccounts,
+    Users,
+    Invites,
+    AdminKeys,
+    SpendLimits,
+    SpendAlerts,
+    AuditLogs,
+)
+
+
+def organization_faces(database: Database, access: Access, catalog: Catalog, budgets: Budgets) -> tuple[Any, ...]:
+    """One of each of ``FACES``."""
+    spend = SpendService(database, access, budgets)
+    return (
+        Usage(UsageService(UsageStore(database), catalog)),
+        Projects(ProjectService(database, access)),
+        ProjectKeys(ProjectKeyService(database, access)),
+        Members(MemberService(database, access)),
+        ServiceAccounts(ServiceAccountService(database, access)),
+        Users(UserService(database, access)),
+        Invites(InviteService(database, access)),
+        AdminKeys(AdminKeyService(database, access)),
+        SpendLimits(spend),
+        SpendAlerts(spend),
+        AuditLogs(AuditLogService(database, access)),
+    )

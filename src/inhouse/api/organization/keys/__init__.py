@@ -1,0 +1,1 @@
+"""API keys: of projects, of service accounts, for administration."""

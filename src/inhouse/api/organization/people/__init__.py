@@ -1,0 +1,1 @@
+"""Users, invites, members of projects, service accounts."""

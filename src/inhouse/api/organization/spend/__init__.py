@@ -1,0 +1,1 @@
+"""Monthly limits and alerts."""
