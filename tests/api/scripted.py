@@ -45,6 +45,7 @@ class ScriptedEngine:
     def __init__(self, *script: Sequence[str | Exception], window: int = 100_000) -> None:
         self.script = list(script)
         self.window = window
+        self.vocabulary = 0x110000
         self.prompts: list[str] = []
         self.reason: str = "stop"
         self.open = 0
