@@ -17,6 +17,7 @@ from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import CardError, load_cards
 from inhouse.engines.weights import WeightsError
+from inhouse.kit.errors import APIError
 from inhouse.settings import Settings, SettingsError, load
 from inhouse.storage.database import Database, MigrationFailed
 
@@ -37,7 +38,7 @@ def told() -> Iterator[None]:
     """Expected failures as one line and exit code 1; anything else is a defect and keeps its traceback."""
     try:
         yield
-    except (Refused, SettingsError, MigrationFailed, WeightsError, CardError, UnusableKey, WeakKey) as error:
+    except (Refused, SettingsError, MigrationFailed, WeightsError, CardError, UnusableKey, WeakKey, APIError) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from error
 
