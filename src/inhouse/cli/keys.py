@@ -10,7 +10,9 @@ import typer
 from rich.table import Table
 
 from inhouse.access import Access
-from inhouse.cli.common import DataDir, out, settings_of, told, with_database
+from inhouse.access.scopes import Permission
+from inhouse.api.organization.people.users import user_of
+from inhouse.cli.common import DataDir, Refused, out, settings_of, told, with_database
 from inhouse.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -24,20 +26,36 @@ def create(
     admin: Annotated[bool, typer.Option(help="A key that manages the organization.")] = False,
     project: Annotated[str | None, typer.Option(help="Id of the project; the default one otherwise.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never otherwise.")] = None,
+    user: Annotated[str | None, typer.Option(help="Id of the user it belongs to; nobody otherwise.")] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="It may only read.")] = False,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="It may only do this, e.g. `model.request`; repeat it for several.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make a key. It is shown once."""
+    permission: Permission = "restricted" if scope else "read_only" if read_only else "all"
 
     async def work(database: Database) -> None:
         access = Access(database)
-        await access.bootstrap()
+        made_for = (await access.bootstrap()).organization_id
+        if user is not None:
+            await database.read(lambda connection: user_of(connection, made_for, user))
         expires_at = None if days is None else time.time_ns() // 1000 + days * DAY_US
         made = await access.create_key(
-            name, kind="admin" if admin else "project", project_id=project, expires_at=expires_at
+            name,
+            kind="admin" if admin else "project",
+            project_id=project,
+            expires_at=expires_at,
+            user_id=user,
+            permission=permission,
+            scopes=tuple(scope or ()),
         )
         out.print(made.secret, soft_wrap=True)
 
     with told():
+        if scope and read_only:
+            raise Refused("give --scope or --read-only, not both")
         with_database(settings_of(data_dir), work)
 
 
@@ -46,7 +64,7 @@ def list_keys(data_dir: DataDir = None) -> None:
     """All keys, newest first, revoked ones too."""
 
     async def work(database: Database) -> None:
-        table = Table("id", "kind", "name", "key", "project", "created", "last used", "state")
+        table = Table("id", "kind", "name", "key", "project", "may", "created", "last used", "state")
         now = time.time_ns() // 1000
         for key in await Access(database).list_keys():
             if key.revoked_at is not None:
@@ -61,6 +79,7 @@ def list_keys(data_dir: DataDir = None) -> None:
                 key.name,
                 key.hint,
                 key.project_id or "",
+                ", ".join(key.scopes) or key.permission.replace("_", " "),
                 _moment(key.created_at),
                 _moment(key.last_used_at),
                 state,

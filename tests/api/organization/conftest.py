@@ -12,9 +12,11 @@ from openai import AsyncOpenAI
 from sqlalchemy import Connection, insert
 
 from inhouse.access import Access
+from inhouse.access.audit import COMMAND_LINE
 from inhouse.api.dispatch import Dispatcher
 from inhouse.api.operation import operations_of
 from inhouse.api.organization.faces import organization_faces
+from inhouse.api.organization.people.users import InviteService
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
@@ -36,10 +38,17 @@ class Tenant(msgspec.Struct):
     """With both keys, as the SDK chooses them."""
     http: httpx2.AsyncClient
     """Without a key."""
+    invites: InviteService
 
     def get(self, path: str, key: str | None = None, **query: Any) -> Any:
         """GET with the admin key or another."""
         return self.http.get(path, params=query, headers={"authorization": f"Bearer {key or self.admin_key}"})
+
+    async def join(self, email: str, *projects: str) -> str:
+        """The id of a user who accepted an invite, member of these projects."""
+        into: Any = [{"id": id, "role": "member"} for id in projects]
+        invite = await self.client.admin.organization.invites.create(email=email, role="reader", projects=into)
+        return await self.invites.accept(self.organization_id, invite.id, email, COMMAND_LINE)
 
 
 class Site(msgspec.Struct):
@@ -76,7 +85,9 @@ async def site(database: Database) -> AsyncIterator[Site]:
             http_client=http,
             max_retries=0,
         )
-        return Tenant(organization, project, key.secret, key.key.id, admin.secret, client, http)
+        return Tenant(
+            organization, project, key.secret, key.key.id, admin.secret, client, http, InviteService(database, access)
+        )
 
     yield Site(database, access, dispatcher, tenant)
     await http.aclose()
