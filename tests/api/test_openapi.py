@@ -107,7 +107,7 @@ def test_document_is_valid_and_complete() -> None:
         "required": True,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Create"}}},
     }
-    assert sorted(create["responses"]) == ["200", "400", "401", "404", "413", "429", "500"]
+    assert sorted(create["responses"]) == ["200", "400", "401", "403", "404", "413", "429", "500"]
     content = create["responses"]["200"]["content"]
     assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/Made"}
     assert content["text/event-stream"]["schema"]["discriminator"]["mapping"] == {
