@@ -42,8 +42,8 @@ DAYS = 60
 DAY = rollups.DAY
 
 SERIES = """
-WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}),
-c AS (SELECT i, (i * 7919 % 96) AS k, ({start} + CAST(i AS BIGINT) * {span} / {rows}) AS at FROM n)
+WITH RECURSIVE n(i) AS (SELECT CAST({first} AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {last}),
+c AS (SELECT i, (i * 7919 % 96) AS k, ({start} + i * {span} / {rows}) AS at FROM n)
 INSERT INTO calls (id, created_at, settled_at, state, organization_id, project_id, key_id, operation, model, snapshot,
     deployment, service_tier, status, input_tokens, cached_input_tokens, output_tokens, cost_nanos, user_id,
     input_price, cached_input_price, output_price)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -202,6 +203,15 @@ async def test_invites_and_users(mine: Any, site: Any) -> None:
     assert not await works(mine, key.secret)
     assert [each.id async for each in organization.users.list()] == []
     await organization.invites.create(email="ada@example.com", role="reader")
+
+
+async def test_inviting_somebody_at_once_twice_invites_once(mine: Any) -> None:
+    create = mine.client.admin.organization.invites.create
+    made = await asyncio.gather(
+        *(create(email="a@example.com", role="reader") for _ in range(8)), return_exceptions=True
+    )
+    assert [type(each).__name__ for each in made].count("Invite") == 1
+    assert {type(each) for each in made if isinstance(each, Exception)} == {openai.BadRequestError}
 
 
 async def test_an_invite_that_is_over_cannot_be_accepted(mine: Any, site: Any) -> None:

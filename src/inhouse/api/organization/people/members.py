@@ -20,6 +20,7 @@ from inhouse.api.organization.people import wire
 from inhouse.api.organization.people.users import check_role, user_by_email, user_of
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.ids import new_id
+from inhouse.storage.database import lock
 from inhouse.storage.schema import project_users, service_accounts, users
 
 ROLES = ("owner", "member")
@@ -53,6 +54,7 @@ class MemberService(Office):
             raise InvalidRequest("Name the user by 'user_id' or by 'email'.", param="user_id")
 
         def work(connection: Connection) -> wire.ProjectUser:
+            lock(connection, f"people {caller.organization_id}")
             active_project_of(connection, caller.organization_id, project_id)
             if body.user_id is not None:
                 user = user_of(connection, caller.organization_id, body.user_id)

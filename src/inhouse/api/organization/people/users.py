@@ -17,6 +17,7 @@ from inhouse.api.organization.office import Office, active_project_of, not_found
 from inhouse.api.organization.people import wire
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.ids import new_id
+from inhouse.storage.database import lock
 from inhouse.storage.schema import api_keys, invites, project_users, projects, users
 
 INVITE_US = 7 * 86_400 * 1_000_000
@@ -98,6 +99,7 @@ class InviteService(Office):
         into = body.projects or []
 
         def work(connection: Connection) -> wire.Invite:
+            lock(connection, f"people {caller.organization_id}")
             for project in into:
                 active_project_of(connection, caller.organization_id, project.id)
             taken = _users(caller.organization_id).where(users.c.email == email)
@@ -149,6 +151,7 @@ class InviteService(Office):
         """
 
         def work(connection: Connection) -> str:
+            lock(connection, f"people {organization_id}")
             invite = invite_of(connection, organization_id, invite_id)
             if _status(invite) != "pending":
                 raise InvalidRequest(f"The invite is {_status(invite)}.", param="invite_id")
