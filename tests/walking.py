@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import tempfile
+import urllib.parse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +29,96 @@ from inhouse.storage.schema import calls
 CALLER = Caller("org-one", "proj_one", "key_one")
 
 
+class Answer(msgspec.Struct):
+    """What came back. Header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    parts: list[bytes]
+    """The body in the pieces it was sent in."""
+    whole: bool
+    """Whether the body was ended."""
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.parts)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def events(self) -> list[Any]:
+        """Data of the server-sent events; ``[DONE]`` as it is."""
+        data = [line[6:] for line in self.text.splitlines() if line.startswith("data: ")]
+        return [each if each == "[DONE]" else json.loads(each) for each in data]
+
+
+class Client:
+    """Speaks ASGI to an application, without a socket between."""
+
+    def __init__(self, app: Any, headers: dict[str, str]) -> None:
+        self._app = app
+        self._headers = headers
+
+    async def get(self, target: str) -> Answer:
+        return await self.request("GET", target)
+
+    async def post(self, target: str, body: Any = None) -> Answer:
+        return await self.request("POST", target, body)
+
+    async def request(self, method: str, target: str, body: Any = None, *, leave_after: int | None = None) -> Answer:
+        """Args: leave_after: pieces of the body after which the client closes the connection."""
+        path, _, query = target.partition("?")
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        headers = {"host": "test", "content-type": "application/json", **self._headers}
+        headers["content-length"] = str(len(content))
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": urllib.parse.unquote(path),
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+            "client": ("127.0.0.1", 5),
+            "server": ("test", 80),
+        }
+        answer = Answer(0, {}, [], False)
+        left = asyncio.Event()
+        given = False
+
+        async def receive() -> dict[str, Any]:
+            nonlocal given
+            if not given:
+                given = True
+                return {"type": "http.request", "body": content, "more_body": False}
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                answer.status = message["status"]
+                answer.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
+                return
+            if left.is_set():
+                raise OSError("the client is gone")
+            if part := message.get("body", b""):
+                answer.parts.append(part)
+            answer.whole = not message.get("more_body", False)
+            if answer.whole or len(answer.parts) == leave_after:
+                left.set()
+
+        await self._app(scope, receive, send)
+        return answer
+
+
 class Walk:
     """A platform that was started, and what its tests ask of it."""
 
@@ -42,6 +134,13 @@ class Walk:
         """A model is served by another server."""
         target = UpstreamSpec(targets=[Target(url, "theirs")], **{"retries": 0, **spec})
         await self.platform.catalog.bindings.bind(model, Remote(upstream=target), "test")
+
+    async def client(self, **headers: str) -> Client:
+        """A client with a key of the default project, or with other headers."""
+        if not headers:
+            made = await self.platform.access.create_key("test")
+            headers = {"authorization": f"Bearer {made.secret}"}
+        return Client(self.platform, headers)
 
     def call(self, model: str = "gpt-4.1", endpoint: str = "chat_completions", **more: Any) -> Call:
         return self.platform.calls.open(
@@ -79,6 +178,7 @@ async def walking(folder: Path, **settings: Any) -> AsyncIterator[Walk]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "inhouse.db").write_bytes(await asyncio.to_thread(_migrated))
     platform = Platform(load(given, {}))
+    await platform.access.bootstrap()
     await platform.start()
     try:
         yield Walk(platform)
