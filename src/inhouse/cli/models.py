@@ -191,7 +191,8 @@ def _embedded(
     if path.suffix == ".gguf":
         if not path.is_file():
             raise Refused(f"there is no file {path}")
-        base = Embedded(weights=str(path.resolve()), title=inspect_gguf(path).name or path.stem)
+        # Not resolved: caches keep files under their hashes, and links to them under their names.
+        base = Embedded(weights=str(path.absolute()), title=inspect_gguf(path).name or path.stem)
     else:
         base = Embedded.of(find_manifest(weights))
     said = {"temperature": temperature, "top_p": top_p}

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import JSON, Connection, cast, delete, insert, select, tuple_, type_coerce, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
 
 from inhouse.storage.database import Database
 from inhouse.storage.schema import stored_completions as table
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A stored completion: JSON of the messages it was asked with, and of the answer as it was given."""
+    """A stored completion: JSON of the messages it was asked with, and of the answer as it was given.
+
+    ``metadata`` is a JSON object of texts as msgspec writes it, without spaces.
+    """
 
     id: str
     created_at: int
@@ -64,29 +67,47 @@ class CompletionStore:
     ) -> tuple[Sequence[Stored], bool] | None:
         """One page, and whether more follow. None if ``after`` names no completion."""
 
+        query = select(table).where(table.c.project_id == project_id)
+        if models is not None:
+            query = query.where(table.c.model.in_(models))
+        columns = (table.c.created_at, table.c.id)
+        query = query.order_by(*(column.asc() if order == "asc" else column.desc() for column in columns))
+
         def work(connection: Connection) -> tuple[Sequence[Stored], bool] | None:
-            query = select(table).where(table.c.project_id == project_id)
-            key = tuple_(table.c.created_at, table.c.id)
+            wanted = query.where(*(_mentions(connection, name, value) for name, value in metadata.items()))
+            edge: Stored | None = None
             if after is not None:
-                last = _get(connection, project_id, after)
-                if last is None:
+                edge = _get(connection, project_id, after)
+                if edge is None:
                     return None
-                edge = tuple_(last.created_at, last.id)
-                query = query.where(key > edge if order == "asc" else key < edge)
-            if models is not None:
-                query = query.where(table.c.model.in_(models))
-            for name, value in metadata.items():
-                query = query.where(_json(connection, table.c.metadata)[name].as_string() == value)
-            columns = (table.c.created_at, table.c.id)
-            query = query.order_by(*(column.asc() if order == "asc" else column.desc() for column in columns))
-            rows = [_stored(row) for row in connection.execute(query.limit(limit + 1))]
-            return rows[:limit], len(rows) > limit
+            found: list[Stored] = []
+            while True:
+                rest = wanted
+                if edge is not None:
+                    last = tuple_(edge.created_at, edge.id)
+                    rest = rest.where(tuple_(*columns) > last if order == "asc" else tuple_(*columns) < last)
+                rows = [_stored(row) for row in connection.execute(rest.limit(limit + 1))]
+                found += [row for row in rows if metadata.items() <= _pairs(row).items()]
+                if len(found) > limit or len(rows) <= limit:
+                    return found[:limit], len(found) > limit
+                edge = rows[-1]
 
         return await self._database.read(work)
 
 
-def _json(connection: Connection, column: Any) -> Any:
-    return cast(column, JSON) if connection.dialect.name == "postgresql" else type_coerce(column, JSON)
+def _mentions(connection: Connection, name: str, value: str) -> ColumnElement[bool]:
+    """Holds for every row whose metadata has this pair, and for hardly any other.
+
+    The databases' own JSON functions differ in which names and characters they can look up; the encoded text is the
+    same everywhere.
+    """
+    find = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    pair = msgspec.json.encode({name: value})[1:-1].decode()
+    return find(table.c.metadata, pair) > 0
+
+
+def _pairs(stored: Stored) -> dict[str, str]:
+    return msgspec.json.decode(stored.metadata, type=dict[str, str])
 
 
 def _get(connection: Connection, project_id: str, completion_id: str) -> Stored | None:

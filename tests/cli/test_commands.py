@@ -1,0 +1,267 @@
+"""The commands, run in this process; ``tests/test_server.py`` runs the server in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from inhouse.access import Access
+from inhouse.access.keys import PREFIXES
+from inhouse.cli import app, common
+from inhouse.cli import models as models_module
+from inhouse.doctor import Check
+from inhouse.engines.weights import WeightsCache, find_manifest
+from inhouse.storage.database import Database
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("INHOUSE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("INHOUSE_DATA_DIR", str(tmp_path / "data"))
+    for console in (common.out, common.err):
+        monkeypatch.setattr(console, "width", 500)
+
+
+@pytest.fixture
+def run() -> Run:
+    def run(*arguments: str, fails: bool = False) -> Result:
+        result = CliRunner().invoke(app, list(arguments))
+        if fails:
+            assert result.exit_code == 1, result.output
+            assert isinstance(result.exception, SystemExit), "a failure that is expected has no traceback"
+            assert result.stderr.startswith("error: ")
+        else:
+            assert result.exit_code == 0, result.output
+        return result
+
+    return run
+
+
+def words(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+async def authenticated(tmp_path: Path, secret: str) -> Any:
+    database = Database(f"sqlite:///{tmp_path}/data/inhouse.db")
+    try:
+        return await Access(database).authenticate({"authorization": f"Bearer {secret}"})
+    finally:
+        await database.close()
+
+
+# keys
+
+
+def test_a_key_is_made_listed_and_revoked(run: Run, tmp_path: Path) -> None:
+    secret = run("keys", "create", "for CI", "--days", "3").stdout.strip()
+    assert re.fullmatch(re.escape(PREFIXES["project"]) + r"[\w-]{64}", secret), "nothing but the key, to be piped"
+    caller = asyncio.run(authenticated(tmp_path, secret))
+    listed = run("keys", "list").stdout
+    assert secret not in listed
+    [line] = [line for line in listed.splitlines() if "for CI" in line]
+    assert caller.key_id in line
+    assert "valid" in line
+    assert caller.project_id in line
+    said = run("keys", "revoke", caller.key_id).stdout
+    assert said == f"{caller.key_id} (for CI) is revoked\n"
+    assert "revoked" in next(line for line in run("keys", "list").stdout.splitlines() if "for CI" in line)
+    with pytest.raises(Exception, match="Incorrect API key"):
+        asyncio.run(authenticated(tmp_path, secret))
+
+
+def test_an_admin_key(run: Run, tmp_path: Path) -> None:
+    secret = run("keys", "create", "--admin").stdout.strip()
+    assert secret.startswith(PREFIXES["admin"])
+    assert asyncio.run(authenticated(tmp_path, secret)).admin
+
+
+def test_the_list_shows_what_expired(run: Run, tmp_path: Path) -> None:
+    run("keys", "create", "short", "--days", "1")
+    with sqlite3.connect(tmp_path / "data" / "inhouse.db") as database:
+        database.execute("UPDATE api_keys SET expires_at = 1 WHERE name = 'short'")
+    assert "expired" in next(line for line in run("keys", "list").stdout.splitlines() if "short" in line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["keys", "revoke", "key_nope"], "No such API key: key_nope"),
+        (["keys", "create", " "], "A key needs a name."),
+        (["keys", "create", "x", "--project", "proj_nope"], "No such project: proj_nope"),
+        (["models", "show", "gpt-9"], "there is no model 'gpt-9'"),
+        (["models", "use", "gpt-9", "--none"], "there is no model 'gpt-9'"),
+        (["models", "use", "gpt-4.1"], "name weights, or --upstream, or --none"),
+        (["models", "use", "gpt-4.1", "--none", "--upstream", "http://x/v1"], "name weights, or --upstream, or --none"),
+        (["models", "use", "gpt-4.1", "nothing"], "'nothing' names no weights; choose of:"),
+        (["models", "use", "gpt-4.1", "/nowhere/x.gguf"], "there is no file /nowhere/x.gguf"),
+        (["models", "use", "gpt-4.1", "--upstream", "ftp://x"], "upstream url must start with http:// or https://"),
+        (["models", "use", "gpt-4.1", "--upstream", "http://u:p@x/v1"], "upstream url must not hold a password"),
+        (
+            ["models", "use", "gpt-4.1", *(f"--upstream=http://{x}/v1" for x in "abc"), *["--upstream-model=m"] * 2],
+            "give --upstream-model once for all servers, or once for each",
+        ),
+        (["models", "pull", "nothing"], "'nothing' names no weights"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_line(run: Run, arguments: list[str], reason: str) -> None:
+    assert reason in words(run(*arguments, fails=True).stderr)
+
+
+# models
+
+
+def test_models_and_weights_are_listed(run: Run) -> None:
+    listed = run("models", "list").stdout
+    [line] = [line for line in listed.splitlines() if re.search(r"│ gpt-4\.1 ", line)]
+    assert "Qwen2.5-Coder-0.5B-Instruct Q4_K_M on llama.cpp, this machine" in line
+    assert "by default" in line
+    assert "not deployed" in next(line for line in listed.splitlines() if "gpt-4o-mini" in line)
+    assert "Apache-2.0" in next(line for line in listed.splitlines() if "smollm2-135m-instruct-q4_1" in line)
+
+
+def test_a_model_is_shown_with_its_history(run: Run, tmp_path: Path) -> None:
+    said = run(
+        "models",
+        "use",
+        "gpt-4.1",
+        "--upstream",
+        "http://a:1/v1",
+        "--upstream",
+        "http://b:2/v1",
+        "--upstream-model",
+        "m",
+    ).stdout
+    assert said == "gpt-4.1 is now served by m at http://a:1/v1, m at http://b:2/v1\n"
+    run("models", "use", "gpt-4.1-2025-04-14", "--none")
+    shown = run("models", "show", "gpt-4.1").stdout
+    assert "window 1,047,576 tokens, answers up to 32,768" in shown
+    assert "per 1M tokens: input $2.00, cached $0.50, output $8.00" in shown
+    history = [words(line).strip() for line in shown.splitlines() if "served by" in line or "before" in line]
+    assert history[0].startswith("served by not deployed")
+    assert history[1].startswith("before m at http://a:1/v1, m at http://b:2/v1")
+    assert "Qwen2.5-Coder" in history[2]
+    assert "not deployed" in next(line for line in run("models", "list").stdout.splitlines() if "│ gpt-4.1 " in line)
+
+
+def bound(tmp_path: Path) -> Any:
+    with sqlite3.connect(tmp_path / "data" / "inhouse.db") as database:
+        [deployment] = database.execute("SELECT deployment FROM bindings ORDER BY id DESC LIMIT 1").fetchone()
+    return json.loads(deployment)
+
+
+def test_upstreams_with_keys_each(run: Run, tmp_path: Path) -> None:
+    run(
+        *("models", "use", "gpt-4.1", "--window", "9000"),
+        *("--upstream", "http://a/v1", "--upstream-model", "x", "--upstream-key-env", "A"),
+        *("--upstream", "http://b/v1", "--upstream-model", "y", "--upstream-key-env", "B"),
+    )
+    assert bound(tmp_path) == {
+        "type": "upstream",
+        "upstream": {
+            "targets": [
+                {"url": "http://a/v1", "model": "x", "key_env": "A"},
+                {"url": "http://b/v1", "model": "y", "key_env": "B"},
+            ]
+        },
+        "window": 9000,
+    }
+
+
+def test_weights_of_a_manifest(run: Run, tmp_path: Path) -> None:
+    run("models", "use", "gpt-4.1", "smollm2-135m-instruct", "--window", "600", "--temperature", "0", "--slots", "2")
+    deployment = bound(tmp_path)
+    assert deployment["weights"] == "smollm2-135m-instruct-q4_1"
+    assert len(deployment["sha256"]) == 64
+    assert (deployment["window"], deployment["slots"], deployment["decoding"]["temperature"]) == (600, 2, 0.0)
+
+
+def test_weights_of_a_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = WeightsCache().pull(find_manifest("smollm2-135m-instruct"))
+    link = tmp_path / "mine.gguf"
+    link.symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    run("models", "use", "gpt-4.1", "mine.gguf")
+    assert bound(tmp_path)["weights"] == str(link)
+    (tmp_path / "junk.gguf").write_bytes(b"junk")
+    assert "is not a GGUF file" in run("models", "use", "gpt-4.1", "junk.gguf", fails=True).stderr
+
+
+def test_a_user_without_a_name_may_bind(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.setattr(models_module, "getuser", nobody)
+    run("models", "use", "gpt-4.1", "--none")
+    assert f"by uid {os.getuid()}" in words(run("models", "show", "gpt-4.1").stdout)
+
+
+# doctor, openapi, and what all commands share
+
+
+@pytest.mark.parametrize(("states", "code"), [(["ok", "warn"], 0), (["ok", "fail", "ok"], 1)])
+def test_doctor_ends_with_whether_something_failed(
+    monkeypatch: pytest.MonkeyPatch, states: list[Any], code: int
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def checks(**given: Any) -> list[Check]:
+        seen.update(given, answers=given["database"]())
+        return [Check(f"check {number}", state, "found", "advice") for number, state in enumerate(states)]
+
+    monkeypatch.setattr(importlib.import_module("inhouse.cli.doctor"), "run_checks", checks)
+    assert CliRunner().invoke(app, ["doctor", "--deep"]).exit_code == code
+    assert (seen["deep"], seen["answers"], seen["port"]) == (True, "sqlite", 4141)
+    assert "smollm2-135m-instruct-q4_1" in {manifest.id for manifest in seen["weights"]}
+
+
+def test_openapi_is_json(run: Run) -> None:
+    document = json.loads(run("openapi").stdout)
+    assert "/chat/completions" in document["paths"]
+    assert document["openapi"].startswith("3.")
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"INHOUSE_DATABASE__URL": "mysql://x/y"}, "database.url: mysql is not supported"),
+        ({"INHOUSE_DATABASE__URL": "postgresql://ada:hunter2@127.0.0.1:1/x"}, "failed, nothing was changed"),
+        ({"INHOUSE_SERVER__PORT": "http"}, "INHOUSE_SERVER__PORT: takes a whole number"),
+        ({"INHOUSE_DATA_DIR": "/dev/null/x"}, "the data folder /dev/null/x cannot be made"),
+    ],
+)
+@pytest.mark.parametrize("command", [["models", "list"], ["keys", "list"], ["serve"], ["doctor"]], ids=" ".join)
+def test_settings_that_cannot_be_used(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], reason: str, command: list[str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    stderr = words(run(*command, fails=True).stderr)
+    assert reason in stderr
+    assert "hunter2" not in stderr
+
+
+def test_a_database_of_a_newer_version_is_left_alone(run: Run, tmp_path: Path) -> None:
+    run("models", "list")
+    with sqlite3.connect(tmp_path / "data" / "inhouse.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999_future'")
+    assert "The database is at schema 9999_future" in run("models", "list", fails=True).stderr
+
+
+def test_no_command_shows_what_there_is() -> None:
+    result = CliRunner().invoke(app, [])
+    for command in ("serve", "models", "keys", "doctor", "openapi"):
+        assert command in result.output
