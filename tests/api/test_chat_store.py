@@ -25,7 +25,7 @@ def store(database: Database) -> CompletionStore:
 
 
 async def listed(store: CompletionStore, **more: Any) -> tuple[list[str], bool]:
-    asked: dict[str, Any] = {"after": None, "limit": 20, "order": "asc", "model": None, "metadata": {}}
+    asked: dict[str, Any] = {"after": None, "limit": 20, "order": "asc", "models": None, "metadata": {}}
     page = await store.page(more.pop("project", MINE), **{**asked, **more})
     assert page is not None
     return [row.id for row in page[0]], page[1]
@@ -38,7 +38,7 @@ async def test_another_project_sees_and_changes_nothing(store: CompletionStore) 
     assert await store.set_metadata(MINE, "chatcmpl-1", "{}") is None
     assert not await store.delete(MINE, "chatcmpl-1")
     assert await listed(store) == (["chatcmpl-2"], False)
-    assert await store.page(MINE, after="chatcmpl-1", limit=1, order="asc", model=None, metadata={}) is None
+    assert await store.page(MINE, after="chatcmpl-1", limit=1, order="asc", models=None, metadata={}) is None
     assert await store.get(THEIRS, "chatcmpl-1") == stored("chatcmpl-1", x="y")
 
 
@@ -72,17 +72,17 @@ async def test_pages_in_both_orders_also_where_times_are_equal(store: Completion
 async def test_a_page_after_a_completion_that_is_gone(store: CompletionStore) -> None:
     await store.add(MINE, stored("a"))
     await store.delete(MINE, "a")
-    assert await store.page(MINE, after="a", limit=1, order="asc", model=None, metadata={}) is None
+    assert await store.page(MINE, after="a", limit=1, order="asc", models=None, metadata={}) is None
 
 
 async def test_filters(store: CompletionStore) -> None:
     await store.add(MINE, stored("a", 1, "gpt-4.1", team="red", run="1"))
     await store.add(MINE, stored("b", 2, "gpt-4o", team="red", run="2"))
     await store.add(MINE, stored("c", 3, "gpt-4.1"))
-    assert (await listed(store, model="gpt-4.1"))[0] == ["a", "c"]
+    assert (await listed(store, models=["gpt-4.1"]))[0] == ["a", "c"]
     assert (await listed(store, metadata={"team": "red"}))[0] == ["a", "b"]
     assert (await listed(store, metadata={"team": "red", "run": "2"}))[0] == ["b"]
-    assert (await listed(store, metadata={"team": "red"}, model="gpt-4.1"))[0] == ["a"]
+    assert (await listed(store, metadata={"team": "red"}, models=["gpt-4.1"]))[0] == ["a"]
     assert (await listed(store, metadata={"team": "blue"}))[0] == []
     assert (await listed(store, metadata={"none": "red"}))[0] == []
     assert await listed(store, metadata={"team": "red"}, limit=1) == (["a"], True)
