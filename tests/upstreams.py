@@ -24,7 +24,8 @@ class Scripted:
     """Of a stream: JSON values, or bytes as they are."""
     done: bool = True
     hangs: bool = False
-    """Never ends a stream after its chunks."""
+    """A stream waits after its chunks until ``release`` is set."""
+    release: asyncio.Event = field(default_factory=asyncio.Event)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a client left a stream that hangs."""
@@ -42,7 +43,7 @@ class Scripted:
                 data = chunk if isinstance(chunk, bytes) else json.dumps(chunk).encode()
                 await stream.write(b"data: " + data + b"\n\n")
             if self.hangs:
-                await asyncio.Event().wait()
+                await self.release.wait()
         except asyncio.CancelledError:
             self.left.set()
             raise

@@ -173,10 +173,15 @@ def _migrated() -> bytes:
 
 @asynccontextmanager
 async def walking(folder: Path, **settings: Any) -> AsyncIterator[Walk]:
-    """Args: settings by their paths, with ``__`` for a dot."""
+    """A platform on what is in ``folder``, else on an empty database.
+
+    Args:
+        settings: by their paths, with ``__`` for a dot.
+    """
     given = {"data_dir": folder, "engines.preload": [], **{name.replace("__", "."): v for name, v in settings.items()}}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "inhouse.db").write_bytes(await asyncio.to_thread(_migrated))
+    if not (folder / "inhouse.db").exists():
+        (folder / "inhouse.db").write_bytes(await asyncio.to_thread(_migrated))
     platform = Platform(load(given, {}))
     await platform.access.bootstrap()
     await platform.start()
