@@ -8,11 +8,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 import uvicorn
 import uvloop
 
-from inhouse.app import Platform
+from inhouse.app import Platform, Receive, Scope, Send
 from inhouse.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -40,16 +43,25 @@ def own_port(host: str, port: int) -> socket.socket:
 def serve(settings: Settings, port: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM.
 
-    Open requests may then go on for ``GRACE_SECONDS``, or until a second SIGINT; those that are left are cancelled and
+    Open requests may then go on for ``GRACE_SECONDS``, or until a second signal; those that are left are cancelled and
     settled.
     """
     uvloop.run(_serve(settings, port))
 
 
 async def _serve(settings: Settings, port: socket.socket) -> None:
+    platform = Platform(settings)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await platform(scope, receive, send)
+        except asyncio.CancelledError:
+            if not server.should_exit:  # cut off on purpose; the connection is closed, and there is no more to say
+                raise
+
     server = _Server(
         uvicorn.Config(
-            Platform(settings),
+            app,
             http="httptools",
             ws="none",
             lifespan="on",
@@ -61,9 +73,15 @@ async def _serve(settings: Settings, port: socket.socket) -> None:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
+
+    def stop() -> None:
+        if server.should_exit:
+            server.cut_off()
+        server.should_exit = True
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.handle_exit, number, None)
+        loop.add_signal_handler(number, stop)
     await server.serve(sockets=[port])
 
 
@@ -72,3 +90,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals come through the loop, and end the process with an exit status of its own, not by the signal."""
         yield
+
+    def cut_off(self) -> None:
+        """End the requests that are still open; they are settled as calls whose client left."""
+        open_requests = self.server_state.tasks
+        if open_requests:
+            log.warning("requests were cut off by the shutdown", requests=len(open_requests))
+        for request in open_requests:
+            request.cancel()

@@ -16,9 +16,10 @@ import pytest
 
 from inhouse.engines.llama.engine import LlamaEngine
 from inhouse.engines.llama.run import Run
-from inhouse.engines.llama.spec import DecodingDefaults, LlamaSpec
+from inhouse.engines.llama.spec import DecodingDefaults, LlamaSpec, Lora
 from inhouse.engines.protocol import BadConstraint, Completion, EngineBusy, EngineFailed, Finished, Piece
 from inhouse.engines.supervisor import Settings
+from inhouse.engines.weights import BadGGUF
 
 Make = Callable[..., LlamaEngine]
 
@@ -330,7 +331,9 @@ async def test_weights_that_are_none(tmp_path: Path, smollm2: Path) -> None:
     cut = tmp_path / "cut.gguf"
     with smollm2.open("rb") as file:
         cut.write_bytes(file.read(20 << 20))
-    engine = LlamaEngine(LlamaSpec(path=str(cut)))
+    with pytest.raises(BadGGUF, match="cut off"):
+        LlamaEngine(LlamaSpec(path=str(cut)))
+    engine = LlamaEngine(LlamaSpec(path=str(smollm2), lora=[Lora(path=str(tmp_path / "none.gguf"))]))
     with pytest.raises(EngineFailed, match="did not start"):
         await engine.start()
     assert engine.status.child.state == "failed"

@@ -220,10 +220,12 @@ async def test_closed_is_closed(make: Make) -> None:
 
 async def test_the_log_goes_to_a_file(make: Make, tmp_path: Path) -> None:
     supervisor = make(log_folder=tmp_path / "logs")
-    async with supervisor.use():
-        pass
+    log = tmp_path / "logs" / "fake.log"
+    async with supervisor.use(), asyncio.timeout(10):
+        while "this library" not in log.read_text():
+            await asyncio.sleep(0.02)
     await supervisor.stop()
-    text = (tmp_path / "logs" / "fake.log").read_text()
+    text = log.read_text()
     assert "loading" in text
     assert "this library prints to stdout" in text
 
