@@ -131,6 +131,8 @@ class Platform:
                 await asyncio.gather(self._preloading, return_exceptions=True)
 
     async def _preload(self) -> None:
+        for each in self.catalog.deployed():
+            await self.engines.inspect(each.deployment)
         for model in self.settings.engines.preload:
             if (found := self.catalog.find(model)) is not None:
                 await self.engines.preload(found.deployment)

@@ -12,7 +12,7 @@ from inhouse.engines.llama.engine import LlamaEngine
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.protocol import DecodingDefaults, EngineFailed
 from inhouse.engines.upstream import Target, Upstream, UpstreamSpec
-from inhouse.engines.weights import WeightsCache, find_manifest
+from inhouse.engines.weights import WeightsCache, find_manifest, gguf
 from inhouse.settings import Engines
 
 SMALL = Embedded.of(find_manifest("smollm2-135m-instruct"))
@@ -68,6 +68,7 @@ async def test_describing_starts_nothing(pool: EnginePool) -> None:
     [
         ({"weights": "/nowhere/x.gguf", "sha256": None}, "/nowhere/x.gguf cannot be run"),
         ({"sha256": "1" * 64}, "pinned to other content than its manifest names"),
+        ({"weights": "of-another-version"}, "'of-another-version' names no weights"),
     ],
 )
 async def test_what_cannot_be_run(pool: EnginePool, change: dict[str, object], reason: str) -> None:
@@ -101,6 +102,19 @@ async def test_weights_that_are_missing_and_then_pulled(tmp_path: Path, smollm2:
     assert isinstance(pool.get(SMALL), LlamaEngine)
     assert pool.readiness() == {SMALL.id: "ok"}, "it would answer now"
     await pool.close()
+
+
+async def test_inspecting_reads_headers_elsewhere_and_tells_nothing(pool: EnginePool) -> None:
+    def reads() -> int:
+        return gguf._inspect.cache_info().misses
+
+    gguf._inspect.cache_clear()
+    await pool.inspect(SMALL)
+    assert reads() == 1
+    pool.describe(SMALL)
+    assert reads() == 1, "nobody waits for it a second time"
+    for deployment in (REMOTE, Embedded(weights="gone", title="x"), Embedded(weights="/nowhere/x.gguf", title="x")):
+        await pool.inspect(deployment)
 
 
 async def test_preloading_makes_ready(pool: EnginePool) -> None:

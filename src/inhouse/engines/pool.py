@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from inhouse.engines.llama.spec import LlamaSpec
 from inhouse.engines.protocol import EngineFailed
 from inhouse.engines.supervisor import Settings as ChildSettings
 from inhouse.engines.upstream import Upstream
-from inhouse.engines.weights import BadGGUF, WeightsCache, find_manifest
+from inhouse.engines.weights import BadGGUF, WeightsCache, WeightsError, find_manifest, inspect_gguf
 from inhouse.settings import Engines
 
 Engine = LlamaEngine | Upstream
@@ -69,6 +70,15 @@ class EnginePool:
             )
         self._of[deployment.id] = engine
         return engine
+
+    async def inspect(self, deployment: Deployment) -> None:
+        """Read the header of its weights now, in a thread: tens of milliseconds that no request has to wait for.
+
+        What is wrong with them is told when they are used.
+        """
+        if isinstance(deployment, Embedded):
+            with contextlib.suppress(EngineFailed, BadGGUF):
+                await asyncio.to_thread(lambda: inspect_gguf(self._path(deployment)))
 
     async def preload(self, deployment: Deployment) -> None:
         """Load it now, and count it in ``readiness``."""
@@ -135,7 +145,10 @@ class EnginePool:
     def _path(self, deployment: Embedded) -> Path:
         if deployment.is_path:
             return Path(deployment.weights)
-        file = find_manifest(deployment.weights).files[0]
+        try:
+            file = find_manifest(deployment.weights).files[0]
+        except WeightsError as error:  # bound by another version, which knew them
+            raise EngineFailed(str(error)) from error
         if deployment.sha256 not in (None, file.sha256):
             raise EngineFailed(f"{deployment.weights} is pinned to other content than its manifest names")
         path = self._cache.path(file)
