@@ -36,7 +36,8 @@ def start_inhouse(mock_url: str, folder: Path) -> Server:
     data = folder / "inhouse"
     data.mkdir(parents=True, exist_ok=True)
     log = folder / "inhouse.log"
-    env = {"INHOUSE_API_KEY": key, "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL}
+    # A card allows 10,000 requests a minute at most; this measures what a request costs, not what a tier allows.
+    env = {"INHOUSE_API_KEY": key, "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL, "INHOUSE_LIMITS__TIER": "off"}
     cli = [sys.executable, "-m", "inhouse.cli"]
     for arguments in _bindings(mock_url):
         done = subprocess.run(

@@ -17,7 +17,7 @@ if "--no-death-signal" in sys.argv:
 
 parent = child.Parent()
 config = parent.handshake.config or {}
-print("this library prints to stdout")
+print("this library prints to stdout", flush=True)
 print("loading", file=sys.stderr)
 
 if starts := config.get("count_starts_in"):
