@@ -109,7 +109,6 @@ class Calls:
                 input_price=prices.input,
                 cached_input_price=prices.cached_input,
                 output_price=prices.output,
-                reserved_nanos=(most or Bound()).cost_nanos(resolved.card, resolved.snapshot, prices),
             ),
             resolved,
             self._engines,
@@ -119,6 +118,7 @@ class Calls:
             lambda: self._limits.admit(caller, resolved.card, demand, pool=pool),
             respond,
             streams=streams,
+            most=most or Bound(),
         )
 
 
@@ -141,6 +141,7 @@ class Call:
         respond: dict[str, str],
         *,
         streams: bool,
+        most: Bound,
     ) -> None:
         self.card = resolved.card
         self.snapshot = resolved.snapshot
@@ -156,6 +157,7 @@ class Call:
         self._budgets = budgets
         self._metrics = metrics
         self._streams = streams
+        self._most = most
         self._opened: asyncio.Future[None] | None = None
         self._admit = admit
         self._admission: Admission | None = None
@@ -187,25 +189,27 @@ class Call:
         return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
 
     async def __aenter__(self) -> Call:
-        opening = self._opening
         self._admission = await self._admit()
         if self._admission is not None:
             self._respond.update(self._admission.headers)
-        if await self._budgets.limits(opening.organization_id, opening.project_id):
-            try:
-                await self._ledger.admit(opening, self.usage)
-            except BaseException:
-                if self._admission is not None:
-                    self._admission.settle(0)
-                raise
-        else:
-            opening = msgspec.structs.replace(opening, reserved_nanos=0)
-            if self._streams:
-                self._opened = self._ledger.open(opening, self.usage)
-            else:
-                self._ledger.open_lazily(opening, self.usage)
+        try:
+            await self._book()
+        except BaseException:
+            if self._admission is not None:
+                self._admission.settle(0)
+            raise
         self._metrics.opened()
         return self
+
+    async def _book(self) -> None:
+        opening = self._opening
+        if await self._budgets.limits(opening.organization_id, opening.project_id):
+            most = self._most.cost_nanos(self.card, self.snapshot, self._rates)
+            await self._ledger.admit(msgspec.structs.replace(opening, reserved_nanos=most), self.usage)
+        elif self._streams:
+            self._opened = self._ledger.open(opening, self.usage)
+        else:
+            self._ledger.open_lazily(opening, self.usage)
 
     async def answering(self) -> None:
         """To be awaited before anything of the answer is given away: from here on the call is on the books."""
