@@ -51,6 +51,11 @@ class Answer:
         assert events[-1] is self.end
 
 
+def of_schema(schema: dict[str, Any]) -> str:
+    """A grammar that allows the values of a JSON schema."""
+    return f"%llguidance {{}}\nstart: %json {json.dumps(schema)}\n"
+
+
 async def complete(engine: LlamaEngine, prompt: str | list[int], max_tokens: int = 16, **more: Any) -> Answer:
     tokens = await engine.tokenize(prompt) if isinstance(prompt, str) else prompt
     more.setdefault("temperature", 0.0)
@@ -174,7 +179,7 @@ async def test_schemas_bind(make: Make) -> None:
         "additionalProperties": False,
     }
     for _ in range(2):  # The second time it is known to work.
-        answer = await complete(engine, "Paris as JSON:", 200, json_schema=schema)
+        answer = await complete(engine, "Paris as JSON:", 200, grammar=of_schema(schema))
         value = json.loads(answer.text)
         assert set(value) == {"city", "big"}
         assert isinstance(value["big"], bool)
@@ -188,10 +193,10 @@ async def test_schemas_bind(make: Make) -> None:
     [
         ({"grammar": "root ::= nothing"}, "parse grammar"),
         ({"grammar": "%llguidance {}\nstart: nothing"}, "unknown name"),
-        ({"json_schema": {"type": "foo"}}, "Invalid type: foo"),
-        ({"json_schema": {"$ref": "#/nope"}}, "nope"),
-        ({"json_schema": {"type": "array", "uniqueItems": True}}, "uniqueItems"),
-        ({"json_schema": {"type": "string", "pattern": "^(?=a)b$"}}, "look-around"),
+        ({"grammar": of_schema({"type": "foo"})}, "Invalid type: foo"),
+        ({"grammar": of_schema({"$ref": "#/nope"})}, "nope"),
+        ({"grammar": of_schema({"type": "array", "uniqueItems": True})}, "uniqueItems"),
+        ({"grammar": of_schema({"type": "string", "pattern": "^(?=a)b$"})}, "look-around"),
     ],
 )
 async def test_a_constraint_that_does_not_bind_is_refused(make: Make, constraint: Any, message: str) -> None:

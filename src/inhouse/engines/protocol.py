@@ -54,8 +54,7 @@ class Completion(msgspec.Struct, kw_only=True):
     logprobs: int | None = None
     """How many alternatives to report for each token; None reports no log probabilities, 0 only the token's own."""
     grammar: str | None = None
-    """GBNF; excludes ``json_schema``."""
-    json_schema: dict[str, Any] | None = None
+    """What the text must fit: GBNF, or llguidance's Lark after a line ``%llguidance {}``, which embeds JSON schemas."""
     priority: int = 0
     """Higher goes first in the queue before the slots."""
     tenant: str = ""

@@ -126,11 +126,7 @@ def completion_body(request: Completion, defaults: DecodingDefaults) -> dict[str
 
 def constraint(request: Completion) -> dict[str, Any]:
     """The part of the body that says what text is allowed; empty for any."""
-    if request.grammar is not None:
-        return {"grammar": request.grammar}
-    if request.json_schema is not None:
-        return {"json_schema": request.json_schema}
-    return {}
+    return {} if request.grammar is None else {"grammar": request.grammar}
 
 
 class Client:
@@ -225,7 +221,7 @@ def _fault(fault: Fault, body: dict[str, Any]) -> Exception:
     if fault.message.startswith(CACHE_FULL):
         return Overflow(fault.message)
     if 400 <= fault.code < 500 and fault.code not in (401, 403, 404):
-        if ("grammar" in body or "json_schema" in body) and "grammar" in fault.message:
+        if "grammar" in body and "grammar" in fault.message:
             return BadConstraint(fault.message.removeprefix("Failed to initialize samplers: "))
         return ValueError(fault.message)
     return EngineFailed(f"llama.cpp answered {fault.code}: {fault.message}")

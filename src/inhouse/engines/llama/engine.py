@@ -224,8 +224,6 @@ class LlamaEngine:
                 f"{len(request.prompt)} prompt tokens and {request.max_tokens} completion tokens do not fit the window "
                 f"of {self.window} tokens"
             )
-        if request.grammar is not None and request.json_schema is not None:
-            raise ValueError("grammar and json_schema exclude each other")
 
     def _check_tokens(self, tokens: Sequence[int]) -> None:
         if tokens and self.vocabulary and max(tokens) >= self.vocabulary:
