@@ -35,6 +35,7 @@ from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.catalog.terms import load_terms
 from inhouse.console.models import model_pages
+from inhouse.engines.deployments import Deployment
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
 from inhouse.health import Health
@@ -116,7 +117,10 @@ class Platform:
         await self.catalog.bindings.refresh()
         await self.limits.start()
         await self.jobs.start()
-        self._preloading = asyncio.create_task(self._preload())
+        wanted = [found.deployment for model in self.settings.engines.preload if (found := self.catalog.find(model))]
+        for deployment in wanted:
+            self.engines.expect(deployment)
+        self._preloading = asyncio.create_task(self._preload(wanted))
 
     async def stop(self) -> None:
         """End engines, write what the ledger still holds, close the database: each also if one before it fails."""
@@ -130,12 +134,11 @@ class Platform:
                 self._preloading.cancel()
                 await asyncio.gather(self._preloading, return_exceptions=True)
 
-    async def _preload(self) -> None:
+    async def _preload(self, wanted: Iterable[Deployment]) -> None:
         for each in self.catalog.deployed():
             await self.engines.inspect(each.deployment)
-        for model in self.settings.engines.preload:
-            if (found := self.catalog.find(model)) is not None:
-                await self.engines.preload(found.deployment)
+        for deployment in wanted:
+            await self.engines.preload(deployment)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -119,6 +119,8 @@ async def test_inspecting_reads_headers_elsewhere_and_tells_nothing(pool: Engine
 
 async def test_preloading_makes_ready(pool: EnginePool) -> None:
     assert pool.readiness() == {}
+    pool.expect(SMALL)
+    assert pool.readiness() == {SMALL.id: "loading"}, "nothing may call a server ready before its loading began"
     await pool.preload(SMALL)
     await pool.preload(REMOTE)
     assert pool.readiness() == {SMALL.id: "ok", REMOTE.id: "ok"}

@@ -80,10 +80,14 @@ class EnginePool:
             with contextlib.suppress(EngineFailed, BadGGUF):
                 await asyncio.to_thread(lambda: inspect_gguf(self._path(deployment)))
 
-    async def preload(self, deployment: Deployment) -> None:
-        """Load it now, and count it in ``readiness``."""
+    def expect(self, deployment: Deployment) -> None:
+        """Count it in ``readiness`` from now on: not ready until ``preload`` has loaded it."""
         self._wanted[deployment.id] = deployment
         self._loading.add(deployment.id)
+
+    async def preload(self, deployment: Deployment) -> None:
+        """Load it now, and count it in ``readiness``."""
+        self.expect(deployment)
         try:
             engine = self.get(deployment)
             if isinstance(engine, LlamaEngine):
