@@ -15,6 +15,7 @@ from inhouse.api.conversations.service import ConversationsService
 from inhouse.api.operation import Headers, Request, operations_of
 from inhouse.api.responses import wire
 from inhouse.api.responses.background import Background
+from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.calls import Calls
@@ -106,7 +107,7 @@ class _Pool:
 class Platform:
     """The faces of Responses and Conversations over one database. Two on one database stand for two processes."""
 
-    def __init__(self, database: Database, engine: ScriptedEngine) -> None:
+    def __init__(self, database: Database, engine: ScriptedEngine, hosts: HostedTools = NO_HOSTED_TOOLS) -> None:
         self.database = database
         self.engine = engine
         self.ledger = Ledger(database)
@@ -119,8 +120,8 @@ class Platform:
             Metrics(),
         )
         self.runner = Runner(database, lease_s=0.6, poll_s=0.05)
-        self.background = Background(self.calls, database, self.runner)
-        self.service = ResponsesService(self.calls, database, self.background)
+        self.background = Background(self.calls, database, self.runner, hosts)
+        self.service = ResponsesService(self.calls, database, self.background, hosts)
         faces = Responses(self.service), Conversations(ConversationsService(database))
         self.operations = {operation.id: operation for operation in operations_of(*faces)}
 

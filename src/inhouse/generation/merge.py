@@ -52,3 +52,38 @@ async def merged(streams: Sequence[AsyncGenerator[list[T], None]]) -> AsyncGener
         for task in pumps:
             task.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def in_order(streams: Sequence[AsyncGenerator[list[T], None]]) -> AsyncGenerator[list[T], None]:
+    """Batches of streams that all run at the same time, those of one stream after those of the one before it.
+
+    What waits for its turn is kept in memory. The first error in that order ends all; closing this closes all.
+    """
+    if len(streams) == 1:
+        async with aclosing(streams[0]) as stream:
+            async for batch in stream:
+                yield batch
+        return
+
+    async def pump(stream: AsyncGenerator[list[T], None], batches: asyncio.Queue[list[T] | None]) -> None:
+        try:
+            async with aclosing(stream):
+                async for batch in stream:
+                    batches.put_nowait(batch)
+        finally:
+            batches.put_nowait(None)
+
+    queues: list[asyncio.Queue[list[T] | None]] = [asyncio.Queue() for _ in streams]
+    pumps = [asyncio.create_task(pump(*each)) for each in zip(streams, queues, strict=True)]
+    try:
+        for task, batches in zip(pumps, queues, strict=True):
+            while (got := await batches.get()) is not None:
+                yield got
+            await asyncio.wait([task])
+            if task.cancelled():
+                raise RuntimeError("a stream was cancelled from within")
+            task.result()
+    finally:
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)

@@ -25,13 +25,13 @@ from inhouse.api.completing import padding
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.ending import endings
+from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredResponse
 from inhouse.api.responses.stored import body_of, response_of, stored_item
 from inhouse.api.responses.turn import Turn, resume
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
-from inhouse.generation.core import generate
 from inhouse.jobs import queue
 from inhouse.jobs.queue import Job
 from inhouse.jobs.runner import Runner
@@ -66,10 +66,11 @@ class Payload(msgspec.Struct):
 
 
 class Background:
-    def __init__(self, calls: Calls, database: Database, runner: Runner) -> None:
+    def __init__(self, calls: Calls, database: Database, runner: Runner, hosts: HostedTools = NO_HOSTED_TOOLS) -> None:
         self._calls = calls
         self._database = database
         self._runner = runner
+        self._hosts = hosts
         self._news: dict[str, asyncio.Event] = {}
         runner.handle(KIND, self._run, self._give_up)
 
@@ -217,10 +218,10 @@ class _Made:
 
     async def _answer(self, call: Call) -> None:
         payload, stored = self._payload, self._stored
-        turn = await resume(self._database, payload.project_id, call, payload.body, stored.id)
+        turn = await resume(self._database, payload.project_id, call, payload.body, self._background._hosts, stored.id)
         turn.response.created_at = stored.created_at // 1_000_000
         writer = Writer(turn.response, turn.tools, logprobs=turn.logprobs, obfuscate=False)
-        async with aclosing(generate(call, turn.request)) as batches:
+        async with aclosing(turn.answer(call)) as batches:
             async for batch in batches:
                 if not self._begun:
                     self._begun = True

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from inhouse.api.responses import wire
+from inhouse.api.responses.hosted_items import cut_short
 
 _DELTAS = frozenset(
     {
@@ -44,6 +45,8 @@ def endings(told: Iterable[Mapping[str, Any]]) -> list[wire.ResponseStreamEvent]
                 text.append(event["delta"])
     if item is None:
         return []
+    if item["item"]["type"] not in ("message", "function_call", "custom_tool_call"):
+        return cut_short(item["item"], item["output_index"])
     place = (item["item"]["id"], item["output_index"])
     if item["item"]["type"] == "message":
         ends = _part_ends(part, "".join(text), *place) if part is not None else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inhouse.api.responses import wire
+from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.reading_items import core_items
 from inhouse.api.responses.reading_tools import Toolbox, toolbox
 from inhouse.calls import Call
@@ -83,10 +84,15 @@ def refuse_unsupported(card: Card, reasoning: wire.ReasoningConfig | None, text:
             )
 
 
-def tools_of(call: Call, body: wire.CreateResponse | wire.CountInputTokens, items: Sequence[wire.InputItem]) -> Toolbox:
+def tools_of(
+    call: Call,
+    body: wire.CreateResponse | wire.CountInputTokens,
+    items: Sequence[wire.InputItem],
+    hosts: HostedTools,
+) -> Toolbox:
     """The request's tools, and those that items add."""
     added = [tool for item in items if isinstance(item, wire.InputAdditionalTools) for tool in item.tools]
-    return toolbox(call.card.id, [*(body.tools or ()), *added], body.tool_choice)
+    return toolbox(call, body, items, added, hosts)
 
 
 def read(

@@ -8,10 +8,14 @@ from typing import Any
 import msgspec
 
 from inhouse.api.responses import wire
+from inhouse.api.responses.hosting import Circumstances, HostedTools
 from inhouse.api.responses.reading_items import full_name
+from inhouse.calls import Call
 from inhouse.generation.items import CustomTool, FunctionTool, Tool, ToolChoice
+from inhouse.generation.loop import Hosting
 from inhouse.generation.schema import check_lenient, check_strict
 from inhouse.kit.errors import InvalidRequest
+from inhouse.tools.hosted import HostedTool
 
 
 class Toolbox(msgspec.Struct, frozen=True):
@@ -21,14 +25,25 @@ class Toolbox(msgspec.Struct, frozen=True):
     names: dict[str, tuple[str | None, str]] = {}
     """Namespace and name, by the name that the model sees."""
     choice: ToolChoice = ToolChoice()
+    hosting: Hosting = Hosting()
 
     def named(self, name: str) -> tuple[str | None, str]:
         """Namespace and name of a tool that the model called."""
         return self.names.get(name, (None, name))
 
 
-def toolbox(model: str, tools: Sequence[wire.Tool], choice: wire.ToolChoice | None) -> Toolbox:
+def toolbox(
+    call: Call,
+    body: wire.CreateResponse | wire.CountInputTokens,
+    items: Sequence[wire.InputItem],
+    added: Sequence[wire.Tool],
+    hosts: HostedTools,
+) -> Toolbox:
     """The tools of a request.
+
+    Args:
+        items: of the conversation so far and of the request.
+        added: tools that items add.
 
     Raises:
         InvalidRequest: a tool is not supported here, two have one name, a schema or grammar is wrong, or the choice
@@ -36,6 +51,7 @@ def toolbox(model: str, tools: Sequence[wire.Tool], choice: wire.ToolChoice | No
     """
     core: list[Tool] = []
     names: dict[str, tuple[str | None, str]] = {}
+    hosted: list[HostedTool] = []
 
     def add(tool: Tool, namespace: str | None, name: str) -> None:
         if tool.name in names:
@@ -43,7 +59,7 @@ def toolbox(model: str, tools: Sequence[wire.Tool], choice: wire.ToolChoice | No
         names[tool.name] = (namespace, name)
         core.append(tool)
 
-    for index, tool in enumerate(tools):
+    for index, tool in enumerate([*(body.tools or ()), *added]):
         path = f"tools[{index}]"
         match tool:
             case wire.FunctionTool():
@@ -58,8 +74,13 @@ def toolbox(model: str, tools: Sequence[wire.Tool], choice: wire.ToolChoice | No
                     else:
                         add(_function(member, namespace, where), namespace, member.name)
             case _:
-                raise not_supported(_kind(tool), model)
-    return Toolbox(tuple(core), names, _choice(choice, names, model))
+                made = hosts.make(_kind(tool), tool, Circumstances(call, body, items, path))
+                if made is None:
+                    raise not_supported(_kind(tool), call.card.id)
+                hosted.append(made)
+    most = body.max_tool_calls if isinstance(body, wire.CreateResponse) else None
+    choice, chosen, forced = chosen_tools(body.tool_choice, names, hosted)
+    return Toolbox(tuple(core), names, choice, Hosting(tuple(hosted), chosen, forced, most))
 
 
 def not_supported(kind: str, model: str) -> InvalidRequest:
@@ -100,26 +121,49 @@ def _custom(tool: wire.CustomTool, namespace: str | None, path: str) -> CustomTo
     return CustomTool(name, description, form.syntax, form.definition, f"{path}.format.definition")
 
 
-def _choice(choice: wire.ToolChoice | None, names: dict[str, tuple[str | None, str]], model: str) -> ToolChoice:
+Chosen = tuple[tuple[HostedTool, str | None], ...]
+
+
+def chosen_tools(
+    choice: wire.ToolChoice | None, names: dict[str, tuple[str | None, str]], hosted: Sequence[HostedTool]
+) -> tuple[ToolChoice, Chosen, bool]:
+    """The choice among the client's own tools, what it names of hosted ones, and whether it forces these.
+
+    Raises:
+        InvalidRequest: it names a tool that the request does not have.
+    """
     match choice:
         case None:
-            return ToolChoice("auto")
+            return ToolChoice("auto"), (), False
         case "none" | "auto" | "required" as mode:
-            if mode == "required" and not names:
+            if mode == "required" and not names and not hosted:
                 raise InvalidRequest("Tool choice 'required' must be specified with 'tools'.", param="tool_choice")
-            return ToolChoice(mode)
+            return ToolChoice(mode), (), False
         case wire.FunctionChoice(name=name) | wire.CustomChoice(name=name):
-            return ToolChoice("required", frozenset(_known(name, names)), named=True)
+            return ToolChoice("required", frozenset(_known(name, names)), named=True), (), False
         case wire.AllowedTools(mode=mode, tools=tools):
-            chosen = {
-                full
-                for tool in tools
-                if tool.get("type") in ("function", "custom")
-                for full in _known(_name(tool), names)
-            }
-            return ToolChoice(mode, frozenset(chosen))
+            own: set[str] = set()
+            chosen: list[tuple[HostedTool, str | None]] = []
+            for tool in tools:
+                if tool.get("type") in ("function", "custom"):
+                    own |= _known(_name(tool), names)
+                else:
+                    name = tool.get("name")
+                    label = tool.get("server_label")
+                    chosen += _hosted(str(tool.get("type")), label, name, hosted)
+            return ToolChoice(mode, frozenset(own)), tuple(chosen), False
+        case wire.MCPChoice(server_label=label, name=name):
+            return ToolChoice("required", frozenset()), _hosted("mcp", label, name or None, hosted), True
         case _:
-            raise InvalidRequest(f"Tool choice '{_kind(choice)}' not found in 'tools' parameter.", param="tool_choice")
+            return ToolChoice("required", frozenset()), _hosted(_kind(choice), None, None, hosted), True
+
+
+def _hosted(kind: str, label: Any, name: Any, hosted: Sequence[HostedTool]) -> Chosen:
+    """The hosted tools of a kind; where a label is told, those of that label."""
+    found = tuple((tool, name or None) for tool in hosted if tool.kind == kind and label in (None, tool.label))
+    if not found:
+        raise InvalidRequest(f"Tool choice '{label or kind}' not found in 'tools' parameter.", param="tool_choice")
+    return found
 
 
 def _name(tool: dict[str, Any]) -> str:

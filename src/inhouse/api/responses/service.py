@@ -15,12 +15,14 @@ from inhouse.api.operation import Request
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.background import Background
 from inhouse.api.responses.demand import demand
+from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
 from inhouse.api.responses.stored import for_client, input_items, response_of
 from inhouse.api.responses.turn import Turn, conversation_of, gather, given_items, prepare
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
-from inhouse.generation.core import count_tokens, generate
+from inhouse.generation.core import count_tokens
+from inhouse.generation.loop import declared
 from inhouse.jobs import queue
 from inhouse.kit.errors import APIError, InvalidRequest, NotFound, ServerError
 from inhouse.storage.database import Database
@@ -31,10 +33,13 @@ ENDPOINT = "responses"
 
 
 class ResponsesService:
-    def __init__(self, calls: Calls, database: Database, background: Background) -> None:
+    def __init__(
+        self, calls: Calls, database: Database, background: Background, hosts: HostedTools = NO_HOSTED_TOOLS
+    ) -> None:
         self._calls = calls
         self._database = database
         self._background = background
+        self._hosts = hosts
 
     def _open(self, request: Request, body: wire.CreateResponse | wire.CountInputTokens) -> Call:
         if body.model is None:
@@ -57,9 +62,9 @@ class ResponsesService:
         """Answer at once. A response that fails, or that nobody waits for any more, is not kept: its id was never
         told."""
         async with self._open(request, body) as call:
-            turn = await prepare(self._database, request.caller.project_id, call, body)
+            turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
             writer = turn.writer()
-            async with aclosing(generate(call, turn.request)) as batches:
+            async with aclosing(turn.answer(call)) as batches:
                 async for batch in batches:
                     writer.of(batch)
             writer.finish(call.usage)
@@ -76,8 +81,8 @@ class ResponsesService:
         kept = False
         try:
             async with call:
-                turn = await prepare(self._database, request.caller.project_id, call, body)
-                async with aclosing(generate(call, turn.request)) as batches:
+                turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
+                async with aclosing(turn.answer(call)) as batches:
                     async for batch in batches:
                         out: list[wire.ResponseStreamEvent] = []
                         if writer is None:
@@ -106,7 +111,7 @@ class ResponsesService:
     async def submit(self, request: Request, body: wire.CreateResponse) -> Turn:
         """Answer in the background. Raises for everything that can be known beforehand."""
         call = self._open(request, body)
-        turn = await prepare(self._database, request.caller.project_id, call, body)
+        turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
         await self._background.submit(request.caller, turn)
         return turn
 
@@ -207,8 +212,9 @@ class ResponsesService:
                 self._database, project_id, body.previous_response_id, conversation_of(body.conversation)
             )
             items = [*input_items(history), *given_items(body.input)]
-            asked = read_for_count(body, items, tools_of(call, body, items), history=len(history))
-            return wire.InputTokens(input_tokens=await count_tokens(call, asked))
+            tools = tools_of(call, body, items, self._hosts)
+            asked = read_for_count(body, items, tools, history=len(history))
+            return wire.InputTokens(input_tokens=await count_tokens(call, await declared(asked, tools.hosting)))
 
     async def _find(self, caller: Caller, response_id: str) -> store.StoredResponse:
         stored = await self._database.read(

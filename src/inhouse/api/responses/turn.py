@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from inhouse.api.responses import store, wire
+from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.reading import LOGPROBS, check, read, tools_of
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredItem, StoredResponse
 from inhouse.api.responses.stored import body_of, input_items, stored_item
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call
+from inhouse.generation.events import Event
 from inhouse.generation.items import FunctionTool, GenerationRequest
+from inhouse.generation.loop import respond
 from inhouse.kit.errors import InvalidRequest, NotFound
 from inhouse.kit.ids import new_id
 from inhouse.storage.database import Database
+from inhouse.tools.hosted import ToolEvent
 
 
 class Turn(msgspec.Struct, kw_only=True):
@@ -52,6 +56,10 @@ class Turn(msgspec.Struct, kw_only=True):
     def writer(self) -> Writer:
         return Writer(self.response, self.tools, logprobs=self.logprobs, obfuscate=self.obfuscate)
 
+    def answer(self, call: Call) -> AsyncGenerator[list[Event | ToolEvent], None]:
+        """Ask the model, and run the hosted tools that it calls."""
+        return respond(call, self.request, self.tools.hosting)
+
     def to_store(self) -> StoredResponse:
         """The response as it stands."""
         return StoredResponse(
@@ -65,7 +73,9 @@ class Turn(msgspec.Struct, kw_only=True):
         )
 
 
-async def prepare(database: Database, project_id: str, call: Call, body: wire.CreateResponse) -> Turn:
+async def prepare(
+    database: Database, project_id: str, call: Call, body: wire.CreateResponse, hosts: HostedTools
+) -> Turn:
     """Check a request and gather what it goes on from.
 
     Raises:
@@ -75,17 +85,19 @@ async def prepare(database: Database, project_id: str, call: Call, body: wire.Cr
     conversation_id = conversation_of(body.conversation)
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
     new = await resolved(database, project_id, given_items(body.input))
-    turn = _turn(project_id, call, body, conversation_id, input_items(history), new)
+    turn = _turn(project_id, call, body, hosts, conversation_id, input_items(history), new)
     turn.input = [stored_item(item) for item in new]
     return turn
 
 
-async def resume(database: Database, project_id: str, call: Call, body: wire.CreateResponse, response_id: str) -> Turn:
+async def resume(
+    database: Database, project_id: str, call: Call, body: wire.CreateResponse, hosts: HostedTools, response_id: str
+) -> Turn:
     """The turn of a response whose input is stored already. Raises as ``prepare``."""
     conversation_id = conversation_of(body.conversation)
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
     own = await database.read(partial(store.own_input, response_id=response_id))
-    turn = _turn(project_id, call, body, conversation_id, input_items(history), input_items(own))
+    turn = _turn(project_id, call, body, hosts, conversation_id, input_items(history), input_items(own))
     turn.response.id = response_id
     turn.input = own
     return turn
@@ -95,12 +107,13 @@ def _turn(
     project_id: str,
     call: Call,
     body: wire.CreateResponse,
+    hosts: HostedTools,
     conversation_id: str | None,
     history: list[wire.InputItem],
     new: list[wire.InputItem],
 ) -> Turn:
     items = [*history, *new]
-    tools = tools_of(call, body, items)
+    tools = tools_of(call, body, items, hosts)
     now = time.time_ns() // 1000
     return Turn(
         project_id=project_id,

@@ -10,6 +10,7 @@ import msgspec
 
 from inhouse.api.completing import padding
 from inhouse.api.responses import wire
+from inhouse.api.responses.hosted_items import cut_short, told_item, told_progress
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.engines.protocol import TokenLogprob
 from inhouse.generation.events import (
@@ -25,6 +26,7 @@ from inhouse.generation.events import (
 from inhouse.kit.errors import APIError, InvalidRequest, RateLimited
 from inhouse.kit.ids import new_id
 from inhouse.metering.usage import Usage
+from inhouse.tools.hosted import ItemDone, ItemProgress, ItemStarted, ToolEvent
 
 Status = Literal["completed", "incomplete"]
 
@@ -54,7 +56,7 @@ class Writer:
         self._tools = tools
         self._logprobs = logprobs
         self._obfuscate = obfuscate
-        self._open: _Message | _Call | None = None
+        self._open: _Message | _Call | _Hosted | None = None
         self._reason: FinishReason = "stop"
         self._out: list[wire.ResponseStreamEvent] = []
 
@@ -76,7 +78,7 @@ class Writer:
         self._tell(wire.ResponseInProgress(response=self._snapshot()))
         return self._told()
 
-    def of(self, batch: Sequence[Event]) -> list[wire.ResponseStreamEvent]:
+    def of(self, batch: Sequence[Event | ToolEvent]) -> list[wire.ResponseStreamEvent]:
         """What a batch of the core's events is in the stream."""
         for event in batch:
             match event:
@@ -91,6 +93,8 @@ class Writer:
                 case ToolCallDone(arguments=arguments) if isinstance(self._open, _Call):
                     self._open.arguments = [arguments]
                     self._open.whole = True
+                case ItemStarted() | ItemProgress() | ItemDone():
+                    self._hosted(event)
                 case ChoiceFinished(reason=reason):
                     self._reason = reason
         return self._told()
@@ -227,10 +231,34 @@ class Writer:
             cls(item_id=call.id, output_index=call.index, delta=text, obfuscation=self._padding(text)),
         )
 
+    def _hosted(self, event: ToolEvent) -> None:
+        match event:
+            case ItemStarted(item=item):
+                self._close("completed")
+                self._open = hosted = _Hosted(told_item(item), item.id, len(self.response.output))
+                self._tell(wire.OutputItemAdded(output_index=hosted.index, item=hosted.item))
+            case ItemProgress() if isinstance(self._open, _Hosted):
+                told = told_progress(event, self._open.id, self._open.index)
+                if isinstance(told, wire.MCPCallArgumentsDelta):
+                    told.obfuscation = self._padding(told.delta)
+                self._tell(told)
+            case ItemDone(item=item) if isinstance(self._open, _Hosted):
+                done = wire.OutputItemDone(output_index=self._open.index, item=told_item(item))
+                self._open = None
+                self.response.output.append(done.item)
+                self._tell(done)
+
     def _close(self, status: Status) -> None:
         """End the item that is open, with everything that is open in it."""
         opened, self._open = self._open, None
         if opened is None:
+            return
+        if isinstance(opened, _Hosted):
+            ends = cut_short(msgspec.to_builtins(opened.item), opened.index)
+            assert isinstance(ends[-1], wire.OutputItemDone)
+            self.response.output.append(ends[-1].item)
+            for end in ends:
+                self._tell(end)
             return
         item: wire.OutputItem
         if isinstance(opened, _Message):
@@ -284,6 +312,17 @@ class _Message:
     def place(self) -> _Place:
         """Where the part stands that is open."""
         return {"item_id": self.id, "output_index": self.index, "content_index": len(self.parts)}
+
+
+class _Hosted:
+    """An item of a hosted tool, as it began."""
+
+    __slots__ = ("id", "index", "item")
+
+    def __init__(self, item: wire.OutputItem, id: str, index: int) -> None:
+        self.item = item
+        self.id = id
+        self.index = index
 
 
 class _Call:
