@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any
 
 import structlog
@@ -27,6 +28,8 @@ from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
 from inhouse.api.organization.faces import organization_faces
 from inhouse.api.responses.background import Background
+from inhouse.api.responses.hosting import HostedTools
+from inhouse.api.responses.mcp import mcp_maker
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.calls import Calls
@@ -46,17 +49,15 @@ from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
 from inhouse.serving import Serving
-from inhouse.settings import Settings
+from inhouse.settings import MCPSettings, Settings
 from inhouse.storage.database import Database
+from inhouse.tools.mcp import Bounds, Reach
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
-
-HOSTED_TOOLS: frozenset[str] = frozenset()
-"""Tools of the Responses endpoint that are built."""
 
 
 class Platform:
@@ -75,10 +76,11 @@ class Platform:
         self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         self.jobs = Runner(self.database)
-        background = Background(self.calls, self.database, self.jobs)
+        hosts = HostedTools({"mcp": mcp_maker(_reach(settings), _mcp_bounds(settings.mcp))})
+        background = Background(self.calls, self.database, self.jobs, hosts)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
-            Responses(ResponsesService(self.calls, self.database, background)),
+            Responses(ResponsesService(self.calls, self.database, background, hosts)),
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
@@ -96,7 +98,7 @@ class Platform:
                 Route("/", lambda request: RedirectResponse("/models")),
                 Route("/openapi.json", lambda request: JSONResponse(document())),
                 *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
-                *model_pages(self.serving, missing=_missing(operations)),
+                *model_pages(self.serving, missing=_missing(operations, hosts.kinds)),
             ]
         )
         self._preloading: asyncio.Task[None] | None = None
@@ -157,7 +159,23 @@ class Platform:
                 return
 
 
-def _missing(operations: Iterable[Operation]) -> set[str]:
+def _reach(settings: Settings) -> Reach:
+    """Where MCP servers may be: on this machine too, if all that can ask for it are here as well."""
+    if settings.mcp.reach != "auto":
+        return settings.mcp.reach
+    host = settings.server.host
+    try:
+        local = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    return "loopback" if local else "public"
+
+
+def _mcp_bounds(mcp: MCPSettings) -> Bounds:
+    return Bounds(list_s=mcp.list_timeout_s, call_s=mcp.call_timeout_s, output_chars=mcp.max_result_chars)
+
+
+def _missing(operations: Iterable[Operation], hosted_tools: frozenset[str]) -> set[str]:
     """What cards promise and no operation serves yet: said on the model pages, so that nobody is misled."""
     paths = {operation.path for operation in operations}
     missing = {
@@ -167,4 +185,4 @@ def _missing(operations: Iterable[Operation]) -> set[str]:
     }
     if "endpoints.fine_tuning" in missing:
         missing |= {"features.fine_tuning", "features.distillation"}
-    return missing | {f"tools.{key}" for key in load_terms().tools if key not in HOSTED_TOOLS}
+    return missing | {f"tools.{key}" for key in load_terms().tools if key not in hosted_tools}

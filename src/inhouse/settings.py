@@ -152,6 +152,29 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 1
 
 
+class MCPSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Servers that speak the Model Context Protocol, which requests name as tools."""
+
+    reach: Annotated[
+        Literal["auto", "public", "loopback", "private"],
+        Meta(
+            description="Addresses that a server may have beside public ones: none (`public`), this machine's own "
+            "(`loopback`), or those of private networks too (`private`). `auto` is `loopback` if `server.host` is a "
+            "loopback address, else `public`."
+        ),
+    ] = "auto"
+    list_timeout_s: Annotated[
+        float, Meta(gt=0, le=600, description="How long a server may take to connect and tell its tools, seconds.")
+    ] = 30.0
+    call_timeout_s: Annotated[
+        float, Meta(gt=0, le=3600, description="How long one call of a tool may take, seconds.")
+    ] = 120.0
+    max_result_chars: Annotated[
+        int,
+        Meta(ge=256, le=8_388_608, description="The longest result that a model reads, characters; more is cut off."),
+    ] = 262_144
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the server writes to its standard error."""
 
@@ -185,6 +208,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database: DatabaseSettings = DatabaseSettings()
     engines: Engines = Engines()
     limits: LimitSettings = LimitSettings()
+    mcp: MCPSettings = MCPSettings()
     log: Log = Log()
 
     @property

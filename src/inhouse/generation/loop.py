@@ -38,9 +38,10 @@ from inhouse.generation.items import (
     ToolOutput,
 )
 from inhouse.generation.merge import in_order
+from inhouse.generation.schema import check_lenient, keeps_strict
 from inhouse.kit.errors import InvalidRequest
 from inhouse.metering.usage import Usage
-from inhouse.tools.hosted import Answered, HostedCall, HostedTool, Paused, ToolEvent, ToolEvents
+from inhouse.tools.hosted import Answered, Declaration, HostedCall, HostedTool, Paused, ToolEvent, ToolEvents
 
 MOST_TURNS = 32
 """Turns of the model in one response that may call hosted tools."""
@@ -255,7 +256,7 @@ def _with_hosted(request: GenerationRequest, hosting: Hosting) -> GenerationRequ
         InvalidRequest: ``tool_choice`` names a function that none of them has, or forces one where there is none.
     """
     declarations = [each for tool in hosting.tools for each in tool.declarations()]
-    functions = tuple(FunctionTool(each.name, each.description, each.parameters, each.strict) for each in declarations)
+    functions = tuple(map(_function, declarations))
     tools = (*request.tools, *functions)
     if len({tool.name for tool in tools}) < len(tools):
         twice = next(name for name, count in Counter(tool.name for tool in tools).items() if count > 1)
@@ -275,6 +276,20 @@ def _with_hosted(request: GenerationRequest, hosting: Hosting) -> GenerationRequ
     if choice.mode == "required" and not tools:
         choice = ToolChoice("auto")
     return msgspec.structs.replace(request, tools=tools, tool_choice=choice)
+
+
+def _function(told: Declaration) -> FunctionTool:
+    """A function as the model is told of it. If its schema cannot be read, any arguments do: it is not the client's."""
+    where = {"context_param": "tools", "name": told.name}
+    parameters, strict = told.parameters, told.strict
+    if parameters is not None and not strict:
+        strict = keeps_strict(parameters, **where)
+        if not strict:
+            try:
+                check_lenient(parameters, **where)
+            except InvalidRequest:
+                parameters = {"type": "object"}
+    return FunctionTool(told.name, told.description, parameters, strict)
 
 
 def _chunks(calls: Sequence[HostedCall], size: int) -> Iterator[Sequence[HostedCall]]:

@@ -107,6 +107,15 @@ def check_lenient(schema: object, *, context_param: str, name: str) -> None:
     _Check(schema, context_param=context_param, name=name, strict=False).run()
 
 
+def keeps_strict(schema: object, *, context_param: str, name: str) -> bool:
+    """Whether a schema that nobody called strict is; functions of the Responses API are strict where they can be."""
+    try:
+        check_strict(schema, context_param=context_param, name=name)
+    except InvalidRequest:
+        return False
+    return True
+
+
 def refusal(message: str, *, context_param: str, name: str) -> InvalidRequest:
     """The official error about the schema ``name`` that stands at ``context_param``."""
     function = context_param.startswith(("tools", "functions"))

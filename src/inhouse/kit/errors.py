@@ -6,6 +6,7 @@
     ├── Forbidden                403 invalid_request_error
     ├── NotFound                 404 invalid_request_error
     ├── PayloadTooLarge          413 invalid_request_error
+    ├── FailedDependency         424 external_connector_error
     ├── RateLimited              429 requests | tokens | insufficient_quota
     ├── ServerError              500 server_error
     └── Overloaded               503 service_unavailable_error
@@ -94,6 +95,13 @@ class NotFound(APIError):
 class PayloadTooLarge(APIError):
     status = 413
     default_type = "invalid_request_error"
+
+
+class FailedDependency(APIError):
+    """A server that the request names did not do its part."""
+
+    status = 424
+    default_type = "external_connector_error"
 
 
 class RateLimited(APIError):

@@ -25,6 +25,7 @@ _DIGITS_OF = {
     "ig_": 48,
     "mcp_": 48,
     "mcpl_": 48,
+    "mcpr_": 48,
     "conv_": 48,
     "cntr_": 48,
     "cfile_": 48,

@@ -10,6 +10,7 @@ import msgspec
 from inhouse.api.responses import compaction, wire
 from inhouse.generation.items import File, Image, Item, Message, Part, Text, ToolCall, ToolOutput
 from inhouse.kit.errors import InvalidRequest
+from inhouse.tools.mcp import seen_name
 
 NAMESPACE_MARK = "__"
 """Joins a namespace and a tool's name to the one name that the model sees."""
@@ -30,8 +31,11 @@ def core_items(items: Sequence[wire.InputItem], *, first: int = 0) -> list[Item]
         InvalidRequest: a call lacks its output, or an output its call.
     """
     _check_pairs(items)
+    denied = _denied(items)
     read: list[Item] = []
     for index, item in enumerate(items):
+        if isinstance(item, wire.MCPApprovalRequest):
+            read += denied.get(item.id, ())
         read += _read(item, f"input[{index - first}]" if index >= first else "input")
     return read
 
@@ -61,8 +65,8 @@ def _read_tool_use(item: wire.InputItem) -> Iterator[Item]:
     What only says how a model came to its words (reasoning, lists of tools, approvals) is left out.
     """
     match item:
-        case wire.MCPCall(id=id, name=name, arguments=arguments, output=output, error=error):
-            yield ToolCall(id, name, arguments)
+        case wire.MCPCall(id=id, server_label=label, name=name, arguments=arguments, output=output, error=error):
+            yield ToolCall(id, seen_name(label, name), arguments)
             yield ToolOutput(id, output or _json(error) if output or error else "")
         case wire.FileSearchCall(id=id, queries=queries, results=results):
             yield ToolCall(id, "file_search", _json({"queries": queries}))
@@ -132,6 +136,28 @@ def _output(call_id: str, output: str | Sequence[Any], path: str) -> Iterator[It
     yield ToolOutput(call_id, "".join(part.text for part in parts if isinstance(part, Text)))
     if others := tuple(part for part in parts if not isinstance(part, Text)):
         yield Message("user", others, path=path)
+
+
+def _denied(items: Sequence[wire.InputItem]) -> dict[str, tuple[Item, ...]]:
+    """Calls that the client did not allow, by the id of the request for it: what the model reads of them."""
+    asked = {item.id: item for item in items if isinstance(item, wire.MCPApprovalRequest)}
+    denied: dict[str, tuple[Item, ...]] = {}
+    for item in items:
+        if not isinstance(item, wire.InputMCPApprovalResponse):
+            continue
+        request = asked.get(item.approval_request_id)
+        if request is None:
+            raise InvalidRequest(
+                f"No approval request found for approval response with approval_request_id {item.approval_request_id}.",
+                param="input",
+            )
+        if not item.approve:
+            reason = f" The reason: {item.reason}" if item.reason else ""
+            denied[request.id] = (
+                ToolCall(request.id, seen_name(request.server_label, request.name), request.arguments),
+                ToolOutput(request.id, f"The user did not allow this call.{reason}"),
+            )
+    return denied
 
 
 def _check_pairs(items: Sequence[wire.InputItem]) -> None:

@@ -13,7 +13,7 @@ from inhouse.api.responses.reading_items import full_name
 from inhouse.calls import Call
 from inhouse.generation.items import CustomTool, FunctionTool, Tool, ToolChoice
 from inhouse.generation.loop import Hosting
-from inhouse.generation.schema import check_lenient, check_strict
+from inhouse.generation.schema import check_lenient, check_strict, keeps_strict
 from inhouse.kit.errors import InvalidRequest
 from inhouse.tools.hosted import HostedTool
 
@@ -96,21 +96,12 @@ def _function(tool: wire.FunctionTool | wire.NamespaceFunction, namespace: str |
     strict = bool(tool.strict)
     where = f"{path}.parameters"
     if tool.strict is None or tool.strict is msgspec.UNSET:
-        strict = parameters is not None and _keeps_strict(parameters, tool.name, where)
+        strict = parameters is not None and keeps_strict(parameters, context_param=where, name=tool.name)
     if not strict and parameters is not None:
         check_lenient(parameters, context_param=where, name=tool.name)
     elif strict and tool.strict:
         check_strict(parameters or {}, context_param=where, name=tool.name)
     return FunctionTool(full_name(namespace, tool.name), tool.description or None, parameters, strict, where)
-
-
-def _keeps_strict(parameters: dict[str, Any], name: str, where: str) -> bool:
-    """Whether a schema that nobody called strict is; functions of this API are strict where they can be."""
-    try:
-        check_strict(parameters, context_param=where, name=name)
-    except InvalidRequest:
-        return False
-    return True
 
 
 def _custom(tool: wire.CustomTool, namespace: str | None, path: str) -> CustomTool:

@@ -75,7 +75,7 @@ def stored_item(item: wire.InputItem | wire.OutputItem) -> StoredItem:
     return StoredItem(id, _encode({"id": id, **fields}).decode())
 
 
-_NULLS = frozenset({"code", "outputs", "result"})
+_NULLS = frozenset({"code", "outputs", "result", "output", "error", "approval_request_id"})
 """Fields that are null where there is nothing."""
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.hosting import HostedTools
+from inhouse.api.responses.mcp import told_server
 from inhouse.api.responses.reading import LOGPROBS, check, read, tools_of
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredItem, StoredResponse
@@ -238,6 +239,8 @@ def _response(
 
 def _told(tool: Any, tools: Toolbox) -> Any:
     """A tool as the response repeats it: with what was decided where the request said nothing."""
+    if isinstance(tool, wire.MCPServer):
+        return told_server(tool)
     if not isinstance(tool, wire.FunctionTool):
         return tool
     taken = next((each for each in tools.tools if each.name == tool.name), None)
