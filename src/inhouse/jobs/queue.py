@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from inhouse.storage.schema import jobs
+
+KEPT_US = 60_000_000
+"""How long a job waits for the process that is to do it, microseconds."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -20,9 +23,19 @@ class Job(msgspec.Struct, frozen=True):
     cancelled: bool
 
 
-def enqueue(connection: Connection, id: str, kind: str, payload: str) -> None:
-    """Add a job. Its id is that of what it works on."""
-    connection.execute(insert(jobs).values(id=id, kind=kind, payload=payload, created_at=_now(), attempts=0))
+def enqueue(connection: Connection, id: str, kind: str, payload: str, *, owner: str | None = None) -> None:
+    """Add a job. Its id is that of what it works on.
+
+    Args:
+        owner: who is to do it, because it needs what only this process knows. Others come to it after ``KEPT_US``.
+    """
+    now = _now()
+    kept = None if owner is None else now + KEPT_US
+    connection.execute(
+        insert(jobs).values(
+            id=id, kind=kind, payload=payload, created_at=now, attempts=0, owner=owner, lease_until=kept
+        )
+    )
 
 
 def finish(connection: Connection, id: str, owner: str | None = None) -> bool:
@@ -55,9 +68,10 @@ def claim(connection: Connection, owner: str, kinds: list[str], count: int, leas
         lease_us: how long the lease holds unless renewed, microseconds.
     """
     now = _now()
+    kept = and_(jobs.c.owner == owner, jobs.c.attempts == 0)
     free = (
         select(jobs)
-        .where(jobs.c.kind.in_(kinds), or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now))
+        .where(jobs.c.kind.in_(kinds), or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now, kept))
         .order_by(jobs.c.created_at, jobs.c.id)
         .limit(count)
         .with_for_update(skip_locked=True)

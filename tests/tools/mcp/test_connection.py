@@ -6,17 +6,15 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
+from tests.mcp_servers import MCPServer
 
 from inhouse.tools.mcp import Bounds, Reach, Server
 from inhouse.tools.mcp.connection import Connection, Failed
 from inhouse.tools.mcp.items import ExecutionError, HTTPError, ProtocolError
-
-if TYPE_CHECKING:
-    from tests.tools.mcp.conftest import MCPServer
 
 Connect = Callable[..., Connection]
 
@@ -74,10 +72,9 @@ async def test_a_tool_that_fails_says_so(server: MCPServer, connect: Connect) ->
 async def test_an_unknown_tool_is_an_error(server: MCPServer, connect: Connect) -> None:
     connection = connect(server.url)
     await connection.open()
-    try:
-        assert (await connection.call("nothing", {})).error is not None
-    except Failed as failed:
-        assert isinstance(failed.error, ProtocolError)
+    with pytest.raises(Failed) as failed:
+        await connection.call("nothing", {})
+    assert isinstance(failed.value.error, ProtocolError)
 
 
 async def test_a_slow_call_ends_in_time_and_the_server_hears_of_it(server: MCPServer, connect: Connect) -> None:
@@ -176,7 +173,6 @@ async def test_private_addresses_are_refused(streamable: MCPServer, connect: Con
 
 
 async def test_a_server_that_dies_in_a_call(connect: Connect) -> None:
-    from tests.tools.mcp.conftest import MCPServer
 
     server = MCPServer("streamable")
     try:

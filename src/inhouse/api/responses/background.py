@@ -26,6 +26,7 @@ from inhouse.api.responses import store, wire
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.ending import endings
 from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
+from inhouse.api.responses.mcp import without_secrets
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredResponse
 from inhouse.api.responses.stored import body_of, response_of, stored_item
@@ -63,6 +64,8 @@ class Payload(msgspec.Struct):
     project_id: str
     key_id: str
     body: wire.CreateResponse
+    secret: bool = False
+    """Whether the request had secrets, which only the process that took it knows."""
 
 
 class Background:
@@ -72,23 +75,32 @@ class Background:
         self._runner = runner
         self._hosts = hosts
         self._news: dict[str, asyncio.Event] = {}
+        self._secrets: dict[str, list[wire.Tool]] = {}
+        """Tools with their secrets, by response: these are never stored."""
         runner.handle(KIND, self._run, self._give_up)
 
     async def submit(self, caller: Caller, turn: Turn) -> None:
         """Store a queued response, to be made soon."""
         writer = turn.writer()
         told = writer.queued()
+        tools = turn.body.tools
+        bare = [without_secrets(tool) for tool in tools] if tools else tools
+        secret = bare != tools
         payload = Payload(
             caller.organization_id,
             caller.project_id,
             caller.key_id,
-            msgspec.structs.replace(turn.body, input=None, client_metadata=None),
+            msgspec.structs.replace(turn.body, input=None, client_metadata=None, tools=bare),
+            secret,
         )
+        if tools and secret:
+            self._secrets[turn.response.id] = tools
 
         def work(connection: Connection) -> None:
             store.add_response(connection, turn.project_id, turn.to_store(), turn.input)
             _add_events(connection, turn.response.id, told)
-            queue.enqueue(connection, turn.response.id, KIND, _encode(payload).decode())
+            owner = self._runner.owner if secret else None
+            queue.enqueue(connection, turn.response.id, KIND, _encode(payload).decode(), owner=owner)
 
         await self._database.write(work)
         self._runner.wake()
@@ -130,6 +142,7 @@ class Background:
     def forget(self, response_id: str) -> None:
         """Stop to make a response that was deleted."""
         self._runner.cancel(response_id)
+        self._secrets.pop(response_id, None)
 
     # Making them
 
@@ -143,13 +156,23 @@ class Background:
         try:
             if self._runner.cancelled(job.id):
                 made.cancel()
+            elif payload.secret and job.id not in self._secrets:
+                made.fail(
+                    ServerError(
+                        "The server that took this request has stopped. The headers and the authorization of its MCP "
+                        "servers are never stored: send the request again."
+                    )
+                )
             else:
+                if payload.secret:
+                    payload.body.tools = self._secrets[job.id]
                 await made.make()
         except asyncio.CancelledError:
             if not self._runner.cancelled(job.id):
                 raise
             made.cancel()
         await asyncio.shield(self._database.submit(made.end))
+        self._secrets.pop(job.id, None)
         self._tell(job.id)
 
     def _give_up(self, connection: Connection, job: Job) -> None:

@@ -54,6 +54,13 @@ def told_server(server: wire.MCPServer) -> wire.MCPServer:
     )
 
 
+def without_secrets(tool: wire.Tool) -> wire.Tool:
+    """A tool as it may be kept until its response is made: this needs the address."""
+    if not isinstance(tool, wire.MCPServer) or not (tool.headers or tool.authorization):
+        return tool
+    return msgspec.structs.replace(tool, headers=UNSET, authorization=UNSET)
+
+
 def _server(tool: wire.MCPServer, circumstances: Circumstances) -> Server:
     path = circumstances.path
     _check_kind(tool, path)

@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from inhouse.api.responses import wire
+from inhouse.api.responses.mcp import without_secrets
 from inhouse.api.responses.store import StoredItem, StoredResponse
 from inhouse.kit.ids import new_id
 
@@ -56,6 +57,8 @@ _encode = msgspec.json.Encoder().encode
 
 def stored_item(item: wire.InputItem | wire.OutputItem) -> StoredItem:
     """An item with everything that a client leaves out and the service fills in."""
+    if isinstance(item, wire.InputAdditionalTools):
+        item = msgspec.structs.replace(item, tools=[without_secrets(tool) for tool in item.tools])
     fields: dict[str, Any] = {
         name: value for name, value in msgspec.to_builtins(item).items() if value is not None or name in _NULLS
     }
