@@ -44,6 +44,23 @@ def test_file_then_environment_then_flags(environ: dict[str, str]) -> None:
     assert (settings.server.port, settings.server.host, settings.log.level) == (3, "::1", "debug")
 
 
+@pytest.mark.parametrize(
+    ("host", "reach", "expected"),
+    [
+        ("127.0.0.1", "auto", "loopback"),
+        ("localhost", "auto", "loopback"),
+        ("::1", "auto", "loopback"),
+        ("0.0.0.0", "auto", "public"),
+        ("::", "auto", "public"),
+        ("inhouse.example", "auto", "public"),
+        ("127.0.0.1", "public", "public"),
+        ("0.0.0.0", "private", "private"),
+    ],
+)
+def test_where_mcp_servers_may_be(host: str, reach: str, expected: str) -> None:
+    assert load({"server.host": host, "mcp.reach": reach}, {}).mcp_reach == expected
+
+
 def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
     values: dict[str, tuple[Any, str]] = {
         "data_dir": ("/x", "'/x'"),
@@ -69,6 +86,10 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "limits.store_url": ("redis://h", "'redis://h'"),
         "limits.on_store_failure": ("local_share", "'local_share'"),
         "limits.processes": ("3", "3"),
+        "mcp.reach": ("private", "'private'"),
+        "mcp.list_timeout_s": ("5", "5"),
+        "mcp.call_timeout_s": ("7.5", "7.5"),
+        "mcp.max_result_chars": ("1000", "1000"),
         "log.level": ("error", "'error'"),
         "log.format": ("json", "'json'"),
     }

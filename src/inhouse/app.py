@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Any
 
 import structlog
@@ -51,7 +50,7 @@ from inhouse.metering.speeds import Speeds
 from inhouse.serving import Serving
 from inhouse.settings import MCPSettings, Settings
 from inhouse.storage.database import Database
-from inhouse.tools.mcp import Bounds, Reach
+from inhouse.tools.mcp import Bounds
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -76,7 +75,7 @@ class Platform:
         self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         self.jobs = Runner(self.database)
-        hosts = HostedTools({"mcp": mcp_maker(_reach(settings), _mcp_bounds(settings.mcp))})
+        hosts = HostedTools({"mcp": mcp_maker(settings.mcp_reach, _mcp_bounds(settings.mcp))})
         background = Background(self.calls, self.database, self.jobs, hosts)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
@@ -157,18 +156,6 @@ class Platform:
                 await self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
-
-
-def _reach(settings: Settings) -> Reach:
-    """Where MCP servers may be: on this machine too, if all that can ask for it are here as well."""
-    if settings.mcp.reach != "auto":
-        return settings.mcp.reach
-    host = settings.server.host
-    try:
-        local = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    return "loopback" if local else "public"
 
 
 def _mcp_bounds(mcp: MCPSettings) -> Bounds:

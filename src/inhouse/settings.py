@@ -18,6 +18,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -217,6 +218,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.database.url is not None:
             return self.database.url.reveal()
         return f"sqlite:///{self.data_dir / 'inhouse.db'}"
+
+    @property
+    def mcp_reach(self) -> Literal["public", "loopback", "private"]:
+        """Where MCP servers may be: on this machine too, if all who can ask for it are here as well."""
+        if self.mcp.reach != "auto":
+            return self.mcp.reach
+        try:
+            local = self.server.host == "localhost" or ip_address(self.server.host).is_loopback
+        except ValueError:
+            local = False
+        return "loopback" if local else "public"
 
 
 class Field(msgspec.Struct, frozen=True):

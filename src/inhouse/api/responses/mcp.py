@@ -1,5 +1,5 @@
 """MCP servers of a request: what may be said of them, what the items of a conversation know of them, and what of them
-is told and kept. Headers, authorization and the path of the address are neither."""
+is told and kept. Headers and authorization are neither."""
 
 from __future__ import annotations
 
