@@ -10,7 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from inhouse.api.responses import store
+from inhouse.api.responses.ending import endings
 from inhouse.api.responses.hosting import Circumstances, HostedTools
+from inhouse.engines.protocol import EngineFailed
 from inhouse.generation import loop
 from inhouse.kit.errors import InvalidRequest
 from inhouse.storage.database import Database
@@ -384,3 +387,40 @@ async def test_tokens_of_hosted_tools_are_counted(make: Make, bench: Bench) -> N
     counted = await platform.call("Getinputtokencounts", {"model": "gpt-4.1", "input": "Hi", "tools": [SEARCH]})
     assert counted["input_tokens"] > bare["input_tokens"]
     assert bench.closed == 1
+
+
+async def test_an_engine_that_fails_after_a_call(make: Make, bench: Bench) -> None:
+    platform = make([calling("file_search", "a")], ["It ", EngineFailed("out of memory")])
+    told = await ask(platform)
+    assert told[-1]["type"] == "response.failed"
+    response = told[-1]["response"]
+    assert [(item["type"], item["status"]) for item in response["output"]] == [
+        ("file_search_call", "completed"),
+        ("message", "incomplete"),
+    ]
+    assert response["usage"]["input_tokens"] == sum(len(prompt) for prompt in platform.engine.prompts)
+    assert (bench.closed, platform.engine.open) == (1, 0)
+
+
+async def test_what_a_killed_process_left_open_is_ended(make: Make, bench: Bench) -> None:
+    bench.holds["a"] = asyncio.Event()
+    killed = make([calling("file_search", "a")], ["Done."])
+    await killed.runner.start()
+    queued = await killed.call("createResponse", {"input": "Hi", "tools": [SEARCH], "background": True})
+    read: list[dict[str, Any]] = []
+    while not any("file_search_call" in event["type"] for event in read):
+        pieces = await killed.database.read(lambda c: store.events_after(c, queued["id"], -1))
+        read = [event for piece in pieces for event in msgspec.json.decode(piece)]
+        await asyncio.sleep(0.02)
+    ends = endings(read)
+    assert [end.__struct_config__.tag for end in ends] == ["response.output_item.done"]
+    assert msgspec.to_builtins(ends[-1])["item"]["status"] == "incomplete"
+    # The process stops in the call; another one makes the response anew.
+    await killed.runner.stop()
+    bench.holds.clear()
+    other = make([calling("file_search", "a")], ["Done."])
+    await other.runner.start()
+    told = await other.call("getResponse", response_id=queued["id"], query="stream=true")
+    check_order(told)
+    assert types(told).count("in_progress") == 2
+    assert [item["type"] for item in told[-1]["response"]["output"]] == ["file_search_call", "message"]

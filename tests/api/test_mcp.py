@@ -479,3 +479,25 @@ async def test_tokens_are_counted_and_nothing_is_done(make: Make, streamable: MC
     bare = await platform.call("Getinputtokencounts", {"model": "gpt-4.1", "input": "Hi"})
     assert counted["input_tokens"] > bare["input_tokens"]
     assert len(streamable.seen()["calls"]) == before
+
+
+async def test_a_server_that_dies_in_a_call(make: Make) -> None:
+    server = MCPServer("streamable")
+    try:
+        platform = make([calling("wait", seconds=60)], [ADD], ["It is gone."])
+        asking = asyncio.create_task(ask(platform, server))
+        while not server.seen()["open"]:
+            await asyncio.sleep(0.05)
+        server.stop()
+        told = await asking
+        calls = [item for item in told[-1]["response"]["output"] if item["type"] == "mcp_call"]
+        assert [call["status"] for call in calls] == ["failed", "failed"]
+        assert calls[1]["error"] == {
+            "type": "http_error",
+            "code": 424,
+            "message": "The MCP server could not be reached.",
+        }
+        assert told[-1]["type"] == "response.completed"
+        assert told[-1]["response"]["output"][-1]["content"][0]["text"] == "It is gone."
+    finally:
+        server.stop()
