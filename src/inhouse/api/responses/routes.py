@@ -5,7 +5,7 @@ from __future__ import annotations
 from inhouse.api.operation import Request, operation
 from inhouse.api.responses import wire
 from inhouse.api.responses.service import ResponsesService
-from inhouse.kit.errors import NotFound, Overloaded
+from inhouse.kit.errors import FailedDependency, NotFound, Overloaded
 from inhouse.kit.sse import EventStream
 
 
@@ -13,7 +13,9 @@ class Responses:
     def __init__(self, service: ResponsesService) -> None:
         self._service = service
 
-    @operation("POST", "/responses", id="createResponse", tag="Responses", errors=(NotFound, Overloaded))
+    @operation(
+        "POST", "/responses", id="createResponse", tag="Responses", errors=(NotFound, FailedDependency, Overloaded)
+    )
     async def create(
         self, request: Request, body: wire.CreateResponse
     ) -> wire.Response | EventStream[wire.ResponseStreamEvent]:
@@ -30,7 +32,13 @@ class Responses:
             return EventStream(self._service.stream(request, body), style="typed")
         return await self._service.respond(request, body)
 
-    @operation("POST", "/responses/input_tokens", id="Getinputtokencounts", tag="Responses", errors=(NotFound,))
+    @operation(
+        "POST",
+        "/responses/input_tokens",
+        id="Getinputtokencounts",
+        tag="Responses",
+        errors=(NotFound, FailedDependency),
+    )
     async def count(self, request: Request, body: wire.CountInputTokens) -> wire.InputTokens:
         """Count the tokens that a request would have."""
         return await self._service.count(request, body)
