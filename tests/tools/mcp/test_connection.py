@@ -72,9 +72,9 @@ async def test_a_tool_that_fails_says_so(server: MCPServer, connect: Connect) ->
 async def test_an_unknown_tool_is_an_error(server: MCPServer, connect: Connect) -> None:
     connection = connect(server.url)
     await connection.open()
-    with pytest.raises(Failed) as failed:
-        await connection.call("nothing", {})
-    assert isinstance(failed.value.error, ProtocolError)
+    error = (await connection.call("nothing", {})).error
+    assert isinstance(error, ExecutionError)
+    assert "nothing" in error.content[0]["text"]
 
 
 async def test_a_slow_call_ends_in_time_and_the_server_hears_of_it(server: MCPServer, connect: Connect) -> None:

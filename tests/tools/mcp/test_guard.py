@@ -67,6 +67,8 @@ async def test_a_name_is_checked_when_it_is_connected_to(
                 await client.get(url)
     async with httpx2.AsyncClient(transport=GuardedTransport("loopback", 100_000)) as client:
         answer = await client.get(url)
+        with pytest.raises(AddressRefused):
+            await client.get(streamable.base)
     assert answer.status_code == 200
     assert answer.request.headers["host"] == f"rebinding.example:{port}"
 

@@ -54,7 +54,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """HTTP to addresses that may be reached, with answers of a bounded size.
+    """HTTP to one server, if its address may be reached, with answers of a bounded size.
 
     Args:
         reach: which addresses.
@@ -64,10 +64,15 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     def __init__(self, reach: Reach, most_bytes: int) -> None:
         self._reach = reach
         self._most = most_bytes
+        self._host: str | None = None
         self._inner = httpx2.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         host = request.url.host
+        # Connections are kept by address: another name must not get one whose certificate was for this name.
+        if self._host not in (None, host):
+            raise AddressRefused("The server sends elsewhere.")
+        self._host = host
         address = await self._resolve(host, request.url.port or (443 if request.url.scheme == "https" else 80))
         sent = httpx2.Request(
             request.method,
