@@ -144,19 +144,19 @@ class Comparison:
             yield Variant(objects[0], "", None, self._constants(objects[0]))
             return
         tag = self._tag(objects)
-        tagged: dict[Any, list[Object]] = {}
+        tagged: dict[tuple[str, Any], list[Object]] = {}
         for object in objects:
             values = self.official.of(object.properties[tag]).enum if tag else None
             if tag is None or values is None:
                 yield Variant(object, "", None, self._constants(object))
                 continue
             for value in values:
-                tagged.setdefault(value, []).append(object)
-        for value in sorted(tagged, key=str):
-            for merged in self._alike(tagged[value], tag):
-                yield Variant(merged, f"({value})", tag, self._constants(merged) | {tag: value})
+                tagged.setdefault((tag, value), []).append(object)
+        for (name, value), alike in sorted(tagged.items(), key=str):
+            for merged in self._alike(alike, name):
+                yield Variant(merged, f"({value})", name, self._constants(merged) | {name: value})
 
-    def _alike(self, objects: list[Object], tag: str | None) -> list[Object]:
+    def _alike(self, objects: list[Object], tag: str) -> list[Object]:
         """The objects, with those made one that nothing tells apart: what any of them allows is allowed."""
         told: list[Object] = []
         for object in objects:
@@ -165,7 +165,7 @@ class Comparison:
             told.append(_any_of([*same, object]))
         return told
 
-    def _apart(self, one: Object, other: Object, tag: str | None) -> bool:
+    def _apart(self, one: Object, other: Object, tag: str) -> bool:
         """Whether a property has no value in common."""
         for name in (one.properties.keys() & other.properties.keys()) - {tag}:
             left, right = (self.official.of(each.properties[name]).enum for each in (one, other))

@@ -99,11 +99,11 @@ class _Schemas:
         everything = [*types, *(query for query in queries if query not in types)]
         found, components = msgspec.json.schema_components(everything, ref_template=_TEMPLATE)
         self.components: dict[str, Document] = components
-        for each in _loosely_tagged(RequestObject):
-            if (loose := components.get(each.__name__)) is not None:
-                tag = str(each.__struct_config__.tag_field)
-                loose["properties"][tag] = {"anyOf": [loose["properties"][tag], {"type": "null"}]}
-                loose["required"] = [name for name in loose["required"] if name != tag]
+        for loose in _loosely_tagged(RequestObject):
+            if (component := components.get(loose.__name__)) is not None:
+                tag = str(loose.__struct_config__.tag_field)
+                component["properties"][tag] = {"anyOf": [component["properties"][tag], {"type": "null"}]}
+                component["required"] = [name for name in component["required"] if name != tag]
         self._of: dict[Any, Document] = dict(zip(everything, found, strict=True))
         self._queries = {query: self._resolved(query) for query in queries}
         for query in queries:

@@ -69,10 +69,11 @@ async def count_tokens(call: Call, request: GenerationRequest) -> int:
         with engine_errors(call.id):
             return len(await prompt_tokens(call.engine, request))
     least = msgspec.structs.replace(request, sampling=Sampling(max_tokens=1), stream=False)
+    before = call.usage.input_tokens
     async with aclosing(generate(call, least)) as batches:
         async for _ in batches:
             pass
-    return call.usage.input_tokens
+    return call.usage.input_tokens - before
 
 
 async def _refuse_what_no_engine_can_follow(request: GenerationRequest) -> None:

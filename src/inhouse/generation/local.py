@@ -48,7 +48,7 @@ async def generate(call: Call, engine: TextEngine, request: GenerationRequest) -
     # Compiling a client's grammar can take a while; the loop goes on meanwhile.
     constraint = await asyncio.to_thread(constraint_for, request) if request.format or request.usable_tools else None
     request, prompt = await fitted(call, engine, request)
-    call.usage.input_tokens = len(prompt)
+    call.usage.input_tokens += len(prompt)  # a call may ask the model several times
     budget = completion_budget(call, request, len(prompt), engine.window)
     choices = [_Choice(call, engine, request, prompt, constraint, budget, index) for index in range(request.choices)]
     async with aclosing(merged([choice.events() for choice in choices])) as batches:
@@ -196,7 +196,7 @@ class _Choice:
         self._cut = event.reason == "length"
         # A second prompt finds in the cache what the first one just left there; that was not reused from before.
         if first and self._index == 0:
-            call.usage.cached_tokens = reported_cache(event.prompt_tokens, event.cached_tokens)
+            call.usage.cached_tokens += reported_cache(event.prompt_tokens, event.cached_tokens)
             if self._request.choices == 1 and call.decode_ms is None:
                 call.decode_ms = event.decode_ms
                 if not event.cached_tokens:  # a warm prompt says nothing of how fast a cold one is read

@@ -295,6 +295,8 @@ class _Reader:
     def __init__(self, call: Call, choices: int) -> None:
         self._call = call
         self._choices = choices
+        self._before = msgspec.structs.replace(call.usage)
+        """A call may ask the model several times."""
         self._open: dict[int, _OpenCall] = {}
         """For each choice, its unfinished tool call."""
         self._made: dict[int, int] = {}
@@ -330,7 +332,7 @@ class _Reader:
                     events.append(ChoiceFinished(_reason(choice.finish_reason), choice.index))
                     self._unfinished.discard(choice.index)
             if answer.usage is not None:
-                _copy_usage(answer.usage, usage)
+                _copy_usage(answer.usage, self._before, usage)
         return events
 
     def end(self) -> list[Event]:
@@ -398,15 +400,19 @@ def _bytes(entry: _Logprob | _TopLogprob) -> list[int]:
     return entry.bytes if entry.bytes is not None else list(entry.token.encode())
 
 
-def _copy_usage(told: _Usage, usage: Usage) -> None:
-    usage.input_tokens = told.prompt_tokens
-    usage.output_tokens = told.completion_tokens
+def _copy_usage(told: _Usage, before: Usage, usage: Usage) -> None:
+    usage.input_tokens = before.input_tokens + told.prompt_tokens
+    usage.output_tokens = before.output_tokens + told.completion_tokens
     if (prompt := told.prompt_tokens_details) is not None:
-        usage.cached_tokens = min(prompt.cached_tokens or 0, told.prompt_tokens)
+        usage.cached_tokens = before.cached_tokens + min(prompt.cached_tokens or 0, told.prompt_tokens)
     if (completion := told.completion_tokens_details) is not None:
-        usage.reasoning_tokens = completion.reasoning_tokens or 0
-        usage.accepted_prediction_tokens = completion.accepted_prediction_tokens or 0
-        usage.rejected_prediction_tokens = completion.rejected_prediction_tokens or 0
+        usage.reasoning_tokens = before.reasoning_tokens + (completion.reasoning_tokens or 0)
+        usage.accepted_prediction_tokens = before.accepted_prediction_tokens + (
+            completion.accepted_prediction_tokens or 0
+        )
+        usage.rejected_prediction_tokens = before.rejected_prediction_tokens + (
+            completion.rejected_prediction_tokens or 0
+        )
 
 
 def client_error(error: UpstreamError) -> InvalidRequest | RateLimited | EngineFailed:

@@ -23,15 +23,16 @@ from sqlalchemy import Connection
 from inhouse.access import Caller
 from inhouse.api.completing import padding
 from inhouse.api.responses import store, wire
+from inhouse.api.responses.compacting import answer, compact_if_wanted
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.ending import endings
+from inhouse.api.responses.locking import hold, let_go
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredResponse
 from inhouse.api.responses.stored import body_of, response_of, stored_item
 from inhouse.api.responses.turn import Turn, resume
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
-from inhouse.generation.core import generate
 from inhouse.jobs import queue
 from inhouse.jobs.queue import Job
 from inhouse.jobs.runner import Runner
@@ -85,6 +86,8 @@ class Background:
         )
 
         def work(connection: Connection) -> None:
+            if turn.conversation_id is not None:
+                hold(connection, turn.project_id, turn.conversation_id, turn.response.id, None)
             store.add_response(connection, turn.project_id, turn.to_store(), turn.input)
             _add_events(connection, turn.response.id, told)
             queue.enqueue(connection, turn.response.id, KIND, _encode(payload).decode())
@@ -219,8 +222,9 @@ class _Made:
         payload, stored = self._payload, self._stored
         turn = await resume(self._database, payload.project_id, call, payload.body, stored.id)
         turn.response.created_at = stored.created_at // 1_000_000
-        writer = Writer(turn.response, turn.tools, logprobs=turn.logprobs, obfuscate=False)
-        async with aclosing(generate(call, turn.request)) as batches:
+        await compact_if_wanted(self._database, call, turn)
+        writer = Writer(turn.response, turn.tools, logprobs=turn.logprobs, obfuscate=False, leading=turn.leading)
+        async with aclosing(answer(call, turn)) as batches:
             async for batch in batches:
                 if not self._begun:
                     self._begun = True
@@ -255,6 +259,7 @@ class _Made:
         if not queue.finish(connection, stored.id, self._background._runner.owner):
             return
         output = [stored_item(item) for item in response.output]
+        let_go(connection, stored.id)
         if store.end_response(connection, stored.id, response.status, body_of(response), output):
             _add_events(connection, stored.id, self._held)
             if stored.conversation_id is not None and response.status in ("completed", "incomplete"):

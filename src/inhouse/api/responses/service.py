@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 
 import structlog
@@ -14,13 +14,16 @@ from inhouse.access import Caller
 from inhouse.api.operation import Request
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.background import Background
+from inhouse.api.responses.compacting import answer, compact, compact_if_wanted
+from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.demand import demand
+from inhouse.api.responses.locking import turn_on
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
 from inhouse.api.responses.stored import for_client, input_items, response_of
 from inhouse.api.responses.turn import Turn, conversation_of, gather, given_items, prepare
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
-from inhouse.generation.core import count_tokens, generate
+from inhouse.generation.core import count_tokens
 from inhouse.jobs import queue
 from inhouse.kit.errors import APIError, InvalidRequest, NotFound, ServerError
 from inhouse.storage.database import Database
@@ -53,13 +56,23 @@ class ResponsesService:
             streams=isinstance(body, wire.CreateResponse) and bool(body.stream),
         )
 
+    def _turn(self, caller: Caller, body: wire.CreateResponse) -> AbstractAsyncContextManager[None]:
+        conversation_id = conversation_of(body.conversation)
+        return turn_on(self._database, caller.project_id, conversation_id, lambda: self._calls.instance)
+
+    async def compact(self, request: Request, body: wire.CompactResponse) -> wire.CompactedResponse:
+        """A conversation in fewer words."""
+        return await compact(self._calls, self._database, request, body)
+
     async def respond(self, request: Request, body: wire.CreateResponse) -> wire.Response:
         """Answer at once. A response that fails, or that nobody waits for any more, is not kept: its id was never
         told."""
-        async with self._open(request, body) as call:
+        async with self._open(request, body) as call, self._turn(request.caller, body):
             turn = await prepare(self._database, request.caller.project_id, call, body)
+            await compact_if_wanted(self._database, call, turn)
             writer = turn.writer()
-            async with aclosing(generate(call, turn.request)) as batches:
+            writer.begin()
+            async with aclosing(answer(call, turn)) as batches:
                 async for batch in batches:
                     writer.of(batch)
             writer.finish(call.usage)
@@ -75,9 +88,10 @@ class ResponsesService:
         call = self._open(request, body)
         kept = False
         try:
-            async with call:
+            async with call, self._turn(request.caller, body):
                 turn = await prepare(self._database, request.caller.project_id, call, body)
-                async with aclosing(generate(call, turn.request)) as batches:
+                await compact_if_wanted(self._database, call, turn)
+                async with aclosing(answer(call, turn)) as batches:
                     async for batch in batches:
                         out: list[wire.ResponseStreamEvent] = []
                         if writer is None:
@@ -206,8 +220,9 @@ class ResponsesService:
             history = await gather(
                 self._database, project_id, body.previous_response_id, conversation_of(body.conversation)
             )
-            items = [*input_items(history), *given_items(body.input)]
-            asked = read_for_count(body, items, tools_of(call, body, items), history=len(history))
+            before, after = await opened(self._database, project_id, input_items(history), given_items(body.input))
+            items = [*before, *after]
+            asked = read_for_count(body, items, tools_of(call, body, items), history=len(before))
             return wire.InputTokens(input_tokens=await count_tokens(call, asked))
 
     async def _find(self, caller: Caller, response_id: str) -> store.StoredResponse:

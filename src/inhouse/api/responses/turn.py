@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from inhouse.api.responses import store, wire
+from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.reading import LOGPROBS, check, read, tools_of
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredItem, StoredResponse
@@ -35,6 +36,12 @@ class Turn(msgspec.Struct, kw_only=True):
     input: list[StoredItem]
     """The items that came with the request itself."""
     conversation_id: str | None
+    items: list[wire.InputItem]
+    """All that the model reads, the oldest first."""
+    leading: list[wire.OutputItem] = []
+    """Output that is there before the model answers."""
+    answers: bool = True
+    """Whether the model answers at all."""
 
     @property
     def stored(self) -> bool:
@@ -50,7 +57,7 @@ class Turn(msgspec.Struct, kw_only=True):
         return bool(self.body.stream) and (options is None or options.include_obfuscation is not False)
 
     def writer(self) -> Writer:
-        return Writer(self.response, self.tools, logprobs=self.logprobs, obfuscate=self.obfuscate)
+        return Writer(self.response, self.tools, logprobs=self.logprobs, obfuscate=self.obfuscate, leading=self.leading)
 
     def to_store(self) -> StoredResponse:
         """The response as it stands."""
@@ -75,7 +82,9 @@ async def prepare(database: Database, project_id: str, call: Call, body: wire.Cr
     conversation_id = conversation_of(body.conversation)
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
     new = await resolved(database, project_id, given_items(body.input))
-    turn = _turn(project_id, call, body, conversation_id, input_items(history), new)
+    turn = _turn(
+        project_id, call, body, conversation_id, *await opened(database, project_id, input_items(history), new)
+    )
     turn.input = [stored_item(item) for item in new]
     return turn
 
@@ -85,7 +94,8 @@ async def resume(database: Database, project_id: str, call: Call, body: wire.Cre
     conversation_id = conversation_of(body.conversation)
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
     own = await database.read(partial(store.own_input, response_id=response_id))
-    turn = _turn(project_id, call, body, conversation_id, input_items(history), input_items(own))
+    read = await opened(database, project_id, input_items(history), input_items(own))
+    turn = _turn(project_id, call, body, conversation_id, *read)
     turn.response.id = response_id
     turn.input = own
     return turn
@@ -111,6 +121,7 @@ def _turn(
         created_at=now,
         input=[],
         conversation_id=conversation_id,
+        items=items,
     )
 
 
