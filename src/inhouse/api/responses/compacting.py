@@ -101,7 +101,7 @@ async def compact_if_wanted(database: Database, call: Call, turn: Turn) -> None:
     turn.leading = [await _item(database, turn.project_id, summary, kept)]
     if turn.answers:
         turn.items = [*carried(Compacted(summary)), *kept]
-        turn.request = read(call, turn.body, turn.items, turn.tools, history=len(turn.items))
+        turn.request = read(call, turn.body, turn.items, turn.tools, prompt=turn.prompt, history=len(turn.items))
 
 
 async def answer(call: Call, turn: Turn) -> AsyncGenerator[list[Event], None]:

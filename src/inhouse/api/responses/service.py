@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from inhouse.access import Caller
 from inhouse.api.operation import Request
+from inhouse.api.prompts.service import with_prompt
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.background import Background
 from inhouse.api.responses.compacting import answer, compact, compact_if_wanted
@@ -67,6 +68,7 @@ class ResponsesService:
     async def respond(self, request: Request, body: wire.CreateResponse) -> wire.Response:
         """Answer at once. A response that fails, or that nobody waits for any more, is not kept: its id was never
         told."""
+        body = await with_prompt(self._database, request.caller.project_id, body)
         async with self._open(request, body) as call, self._turn(request.caller, body):
             turn = await prepare(self._database, request.caller.project_id, call, body)
             await compact_if_wanted(self._database, call, turn)
@@ -83,6 +85,7 @@ class ResponsesService:
         self, request: Request, body: wire.CreateResponse
     ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
         """Answer as the model writes. From the first event on the response is kept, whatever becomes of it."""
+        body = await with_prompt(self._database, request.caller.project_id, body)
         writer: Writer | None = None
         turn: Turn | None = None
         call = self._open(request, body)
@@ -119,6 +122,7 @@ class ResponsesService:
 
     async def submit(self, request: Request, body: wire.CreateResponse) -> Turn:
         """Answer in the background. Raises for everything that can be known beforehand."""
+        body = await with_prompt(self._database, request.caller.project_id, body)
         call = self._open(request, body)
         turn = await prepare(self._database, request.caller.project_id, call, body)
         await self._background.submit(request.caller, turn)

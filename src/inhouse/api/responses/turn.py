@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from inhouse.api.prompts.service import prompt_messages
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.reading import LOGPROBS, check, read, tools_of
@@ -36,6 +37,8 @@ class Turn(msgspec.Struct, kw_only=True):
     input: list[StoredItem]
     """The items that came with the request itself."""
     conversation_id: str | None
+    prompt: list[wire.InputMessage]
+    """What the saved prompt begins with."""
     items: list[wire.InputItem]
     """All that the model reads, the oldest first."""
     leading: list[wire.OutputItem] = []
@@ -82,9 +85,9 @@ async def prepare(database: Database, project_id: str, call: Call, body: wire.Cr
     conversation_id = conversation_of(body.conversation)
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
     new = await resolved(database, project_id, given_items(body.input))
-    turn = _turn(
-        project_id, call, body, conversation_id, *await opened(database, project_id, input_items(history), new)
-    )
+    said = await prompt_messages(database, project_id, body.prompt)
+    items = await opened(database, project_id, input_items(history), new)
+    turn = _turn(project_id, call, body, conversation_id, said, *items)
     turn.input = [stored_item(item) for item in new]
     return turn
 
@@ -94,8 +97,9 @@ async def resume(database: Database, project_id: str, call: Call, body: wire.Cre
     conversation_id = conversation_of(body.conversation)
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
     own = await database.read(partial(store.own_input, response_id=response_id))
-    read = await opened(database, project_id, input_items(history), input_items(own))
-    turn = _turn(project_id, call, body, conversation_id, *read)
+    said = await prompt_messages(database, project_id, body.prompt)
+    items = await opened(database, project_id, input_items(history), input_items(own))
+    turn = _turn(project_id, call, body, conversation_id, said, *items)
     turn.response.id = response_id
     turn.input = own
     return turn
@@ -106,6 +110,7 @@ def _turn(
     call: Call,
     body: wire.CreateResponse,
     conversation_id: str | None,
+    prompt: list[wire.InputMessage],
     history: list[wire.InputItem],
     new: list[wire.InputItem],
 ) -> Turn:
@@ -115,13 +120,14 @@ def _turn(
     return Turn(
         project_id=project_id,
         body=body,
-        request=read(call, body, items, tools, history=len(history)),
+        request=read(call, body, items, tools, prompt=prompt, history=len(history)),
         tools=tools,
-        response=_response(call, body, tools, conversation_id, now // 1_000_000),
+        response=_response(call, body, tools, conversation_id, prompt, now // 1_000_000),
         created_at=now,
         input=[],
         conversation_id=conversation_id,
         items=items,
+        prompt=prompt,
     )
 
 
@@ -200,7 +206,12 @@ async def resolved(database: Database, project_id: str, items: Sequence[wire.Inp
 
 
 def _response(
-    call: Call, body: wire.CreateResponse, tools: Toolbox, conversation_id: str | None, created_at: int
+    call: Call,
+    body: wire.CreateResponse,
+    tools: Toolbox,
+    conversation_id: str | None,
+    prompt: list[wire.InputMessage],
+    created_at: int,
 ) -> wire.Response:
     text = body.text or wire.TextConfig()
     return wire.Response(
@@ -208,7 +219,7 @@ def _response(
         created_at=created_at,
         status="queued" if body.background else "in_progress",
         background=bool(body.background),
-        instructions=body.instructions,
+        instructions=_instructions(body.instructions, prompt),
         max_output_tokens=body.max_output_tokens,
         max_tool_calls=body.max_tool_calls,
         model=call.snapshot.id,
@@ -216,6 +227,7 @@ def _response(
         parallel_tool_calls=body.parallel_tool_calls is not False,
         previous_response_id=body.previous_response_id,
         conversation=wire.ResponseConversation(id=conversation_id) if conversation_id is not None else None,
+        prompt=body.prompt,
         prompt_cache_key=body.prompt_cache_key,
         prompt_cache_retention=body.prompt_cache_retention,
         reasoning=body.reasoning or wire.ReasoningConfig(),
@@ -232,6 +244,14 @@ def _response(
         user=body.user,
         metadata=body.metadata or {},
     )
+
+
+def _instructions(instructions: str | None, prompt: Sequence[wire.InputMessage]) -> str | list[wire.InputItem] | None:
+    """What the model was told first; where a saved prompt tells it, as items."""
+    if not prompt:
+        return instructions
+    own = [wire.InputMessage(role="system", content=[wire.InputText(text=instructions)])] if instructions else []
+    return [*own, *prompt]
 
 
 def _told(tool: Any, tools: Toolbox) -> Any:
