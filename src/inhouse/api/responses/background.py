@@ -30,7 +30,7 @@ from inhouse.api.responses.locking import hold, let_go
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredResponse
 from inhouse.api.responses.stored import body_of, response_of, stored_item
-from inhouse.api.responses.turn import Turn, resume
+from inhouse.api.responses.turn import Turn, resume, triggers
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
 from inhouse.jobs import queue
@@ -82,7 +82,7 @@ class Background:
             caller.organization_id,
             caller.project_id,
             caller.key_id,
-            msgspec.structs.replace(turn.body, input=None, client_metadata=None),
+            msgspec.structs.replace(turn.body, input=triggers(turn.body), client_metadata=None),
         )
 
         def work(connection: Connection) -> None:

@@ -88,7 +88,7 @@ async def prepare(database: Database, project_id: str, call: Call, body: wire.Cr
     said = await prompt_messages(database, project_id, body.prompt)
     items = await opened(database, project_id, input_items(history), new)
     turn = _turn(project_id, call, body, conversation_id, said, *items)
-    turn.input = [stored_item(item) for item in new]
+    turn.input = [stored_item(item) for item in new if not isinstance(item, wire.CompactionTrigger)]
     return turn
 
 
@@ -98,7 +98,8 @@ async def resume(database: Database, project_id: str, call: Call, body: wire.Cre
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
     own = await database.read(partial(store.own_input, response_id=response_id))
     said = await prompt_messages(database, project_id, body.prompt)
-    items = await opened(database, project_id, input_items(history), input_items(own))
+    new = [*input_items(own), *triggers(body)]
+    items = await opened(database, project_id, input_items(history), new)
     turn = _turn(project_id, call, body, conversation_id, said, *items)
     turn.response.id = response_id
     turn.input = own
@@ -136,6 +137,11 @@ def given_items(given: str | list[wire.InputItem] | None) -> list[wire.InputItem
     if isinstance(given, str):
         return [wire.InputMessage(role="user", content=given)]
     return given or []
+
+
+def triggers(body: wire.CreateResponse) -> list[wire.InputItem]:
+    """What of the input is an order, and is not stored."""
+    return [item for item in given_items(body.input) if isinstance(item, wire.CompactionTrigger)]
 
 
 def conversation_of(given: str | wire.ConversationReference | None) -> str | None:
