@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,9 @@ SUMMARY = "Ada likes green; look_up gave seven."
 
 
 @pytest.fixture
-async def make(database: Database) -> AsyncIterator[Make]:
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    database = Database(f"sqlite:///{tmp_path / 'inhouse.db'}")
+    database.migrate()
     made: list[Platform] = []
 
     def make(*script: Any, window: int = 100_000) -> Platform:
@@ -36,6 +39,7 @@ async def make(database: Database) -> AsyncIterator[Make]:
     yield make
     for platform in made:
         await platform.close()
+    await database.close()
 
 
 async def compacted(platform: Platform, **body: Any) -> dict[str, Any]:
@@ -102,7 +106,7 @@ async def test_what_does_not_fit_the_window_is_read_in_pieces(make: Make) -> Non
     assert told["usage"]["input_tokens"] == sum(map(len, prompts))
 
 
-async def test_only_this_project_can_open_it_and_only_whole(make: Make, tmp_path: Any) -> None:
+async def test_only_this_project_can_open_it_and_only_whole(make: Make, tmp_path: Path) -> None:
     platform = make([SUMMARY], ["Hi."])
     item = (await compacted(platform))["output"][-1]
     sealed = item["encrypted_content"]
@@ -177,10 +181,10 @@ async def test_a_long_conversation_is_compacted_before_the_answer(make: Make, ho
 async def test_a_turn_of_tools_is_never_torn_apart(make: Make) -> None:
     platform = make([SUMMARY], ["Done."])
     talk = [{"role": "user", "content": LONG}, *TALK, {"role": "user", "content": "Look up b."}]
-    for number in range(3):
-        talk.append(
-            {"type": "function_call", "call_id": f"call_b{number}", "name": "look_up", "arguments": "{}"},
-        )
+    talk += [
+        {"type": "function_call", "call_id": f"call_b{number}", "name": "look_up", "arguments": "{}"}
+        for number in range(3)
+    ]
     talk += [
         {"type": "function_call_output", "call_id": f"call_b{number}", "output": f"b is {number}."}
         for number in range(3)

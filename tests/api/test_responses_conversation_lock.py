@@ -102,8 +102,8 @@ async def test_whichever_way_a_turn_ends_it_lets_go(make: Make) -> None:
     await anext(told)
     await told.aclose()
     platform.engine.gate.set()
+    output = {"type": "function_call_output", "call_id": "x", "output": ""}
     with pytest.raises(InvalidRequest):
-        output = {"type": "function_call_output", "call_id": "x", "output": ""}
         await platform.call("createResponse", {"input": [output], "conversation": id})
     await platform.call("createResponse", {"input": "Works", "conversation": id})
     assert await texts(platform, id) == ["Works", "Whole"]
