@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.official.running import CHAT, Server
+
 from .model import rule_model
 
 HERE = Path(__file__).parent

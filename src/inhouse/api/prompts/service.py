@@ -120,4 +120,4 @@ async def _named(database: Database, project_id: str, prompt: wire.PromptTemplat
 
 def prompt_not_found(id: str, version: str | None = None) -> NotFound:
     named = f"Prompt with id '{id}'" + ("" if version is None else f" and version '{version}'")
-    return NotFound(f"{named} not found.", param="prompt")
+    return NotFound(f"{named} not found.", param="prompt.id" if version is None else "prompt.version")
