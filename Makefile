@@ -1,5 +1,6 @@
 # make serve    everything that is missing, then the server         (PORT=8080 HOST=0.0.0.0 DATA_DIR=/srv/inhouse)
 # make test     everything that tests need, then all tests          (ARGS="tests/storage -k sqlite")
+# make codex    the Codex CLI, some 400 MB, so that `make test` runs it too
 # make check    style, types, floors and the coverage of the official surface
 # make bench    the benchmark against peers
 # make docs     the pages that are written from the code
@@ -22,7 +23,7 @@ TEST := $(VENV)/.test-$(HERE)
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 LOCKED = --require-hashes --only-binary :all:
 
-.PHONY: serve test check bench docs lock clean
+.PHONY: serve test codex check bench docs lock clean
 
 serve: $(SERVE)
 	@exec $(BIN)/inhouse serve --data-dir '$(DATA_DIR)' $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
@@ -50,11 +51,24 @@ $(SERVE): requirements/serve.txt pyproject.toml | $(MADE)
 	@touch $@
 
 # Both major versions of the official SDK are tested: the older one lies beside, where only its own test looks.
-$(TEST): requirements/test.txt requirements/official-2.txt $(SERVE)
+# So do frameworks that are used in front of the API; those in JavaScript where there is npm.
+$(TEST): requirements/test.txt requirements/official-2.txt requirements/ecosystem.txt \
+         tests/ecosystem/js/package-lock.json $(SERVE)
 	$(PIP) install --quiet $(LOCKED) -r requirements/test.txt
 	@rm -rf '$(VENV)/openai-2'
 	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/openai-2' -r requirements/official-2.txt
+	@rm -rf '$(VENV)/ecosystem' '$(VENV)/ecosystem-js'
+	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/ecosystem' -r requirements/ecosystem.txt
+	@{ $(call npm_packages,js,ecosystem-js); } || { rm -rf '$(VENV)/ecosystem-js'; \
+	    echo "npm cannot install packages here: the tests of JavaScript packages will be skipped."; }
 	@touch $@
+
+codex: $(TEST)
+	@$(call npm_packages,codex,ecosystem-codex)
+
+# Packages of tests/ecosystem/$(1), locked, into the environment's folder $(2).
+npm_packages = mkdir -p '$(VENV)/$(2)' && cp tests/ecosystem/$(1)/package*.json '$(VENV)/$(2)/' && \
+    npm ci --silent --no-audit --no-fund --ignore-scripts --prefix '$(VENV)/$(2)'
 
 # A candidate must run, be new enough and be able to make environments: some names are shims or lack ensurepip.
 $(MADE):
@@ -75,6 +89,7 @@ lock: $(MADE)
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/test.txt --extra test \
 	    --constraint requirements/serve.txt pyproject.toml requirements/build.in
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/official-2.txt requirements/official-2.in
+	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/ecosystem.txt requirements/ecosystem.in
 COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
     --no-annotate --upgrade --custom-compile-command 'make lock'
 

@@ -7,7 +7,7 @@ parentheses name the variant of a union by the value of its discriminator.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from shapes import Object, Schema, Shape, Shapes
@@ -144,14 +144,34 @@ class Comparison:
             yield Variant(objects[0], "", None, self._constants(objects[0]))
             return
         tag = self._tag(objects)
+        tagged: dict[tuple[str, Any], list[Object]] = {}
         for object in objects:
-            constants = self._constants(object)
             values = self.official.of(object.properties[tag]).enum if tag else None
             if tag is None or values is None:
-                yield Variant(object, "", None, constants)
+                yield Variant(object, "", None, self._constants(object))
                 continue
-            for value in sorted(values, key=str):
-                yield Variant(object, f"({value})", tag, constants | {tag: value})
+            for value in values:
+                tagged.setdefault((tag, value), []).append(object)
+        for (name, value), alike in sorted(tagged.items(), key=str):
+            for merged in self._alike(alike, name):
+                yield Variant(merged, f"({value})", name, self._constants(merged) | {name: value})
+
+    def _alike(self, objects: list[Object], tag: str) -> list[Object]:
+        """The objects, with those made one that nothing tells apart: what any of them allows is allowed."""
+        told: list[Object] = []
+        for object in objects:
+            same = [other for other in told if not self._apart(object, other, tag)]
+            told = [other for other in told if other not in same]
+            told.append(_any_of([*same, object]))
+        return told
+
+    def _apart(self, one: Object, other: Object, tag: str) -> bool:
+        """Whether a property has no value in common."""
+        for name in (one.properties.keys() & other.properties.keys()) - {tag}:
+            left, right = (self.official.of(each.properties[name]).enum for each in (one, other))
+            if left is not None and right is not None and not left & right:
+                return True
+        return False
 
     def _tag(self, objects: list[Object]) -> str | None:
         named = [object.tag for object in objects if object.tag]
@@ -176,6 +196,23 @@ class Comparison:
             return False
         enum = self.ours.of(object.properties[name]).enum
         return enum is not None and value in enum
+
+
+def _any_of(objects: list[Object]) -> Object:
+    """One object for several, whose properties are theirs."""
+    first, *others = objects
+    properties = {name: list(schemas) for name, schemas in first.properties.items()}
+    for other in others:
+        for name, schemas in other.properties.items():
+            properties.setdefault(name, []).extend(schemas)
+    return replace(
+        first,
+        properties=properties,
+        required=frozenset.intersection(*(each.required for each in objects)),
+        values=[schema for each in objects for schema in each.values],
+        closed=all(each.closed for each in objects),
+        refs=frozenset.union(*(each.refs for each in objects)),
+    )
 
 
 def _allows(types: set[str], kind: str) -> bool:

@@ -51,6 +51,11 @@ class Calls:
         self._engines = engines
         self._metrics = metrics
 
+    @property
+    def instance(self) -> str:
+        """Id of this process, see ``metering.instances``."""
+        return self._ledger.instance
+
     def snapshots_of(self, model: str) -> list[str]:
         """What answers to a name may say they come from: an alias stands for all snapshots of its card."""
         card = self._catalog.cards.get(model)

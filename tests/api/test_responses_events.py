@@ -351,7 +351,7 @@ async def test_a_response_is_kept_before_its_end_is_told(make: Make) -> None:
         (
             {"input": [{"type": "compaction", "encrypted_content": "bm90IG91cnM="}]},
             InvalidRequest,
-            "input",
+            None,
             "invalid_encrypted_content",
         ),
         (

@@ -265,3 +265,23 @@ def test_no_command_shows_what_there_is() -> None:
     result = CliRunner().invoke(app, [])
     for command in ("serve", "models", "keys", "doctor", "openapi"):
         assert command in result.output
+
+
+def test_prompts_are_made_changed_and_published(run: Run, tmp_path: Path) -> None:
+    assert "there is no project yet" in run("prompts", "create", "Greeting", "--text", "Hi", fails=True).stderr
+    run("keys", "create")
+    id = run("prompts", "create", "Greeting", "--text", "Greet {{name}}.", "--model", "gpt-4.1").stdout.strip()
+    shown = run("prompts", "show", id).stdout
+    assert "version 1, variables: name" in shown
+    file = tmp_path / "prompt.json"
+    file.write_text(shown.rpartition("version")[0].replace("Greet", "Meet"))
+    assert run("prompts", "update", id, "--file", str(file)).stdout.split() == ["2"]
+    assert "Greet {{name}}." in run("prompts", "show", id).stdout
+    run("prompts", "publish", id, "2")
+    assert "Meet {{name}}." in run("prompts", "show", id).stdout
+    assert id in run("prompts", "list").stdout
+    assert "not found" in run("prompts", "publish", id, "7", fails=True).stderr
+    assert "--text or --file" in run("prompts", "update", id, fails=True).stderr
+    file.write_text('{"messages": []}')
+    assert "messages" in run("prompts", "create", "Empty", "--file", str(file), fails=True).stderr
+    assert "there is no project proj_none" in run("prompts", "list", "--project", "proj_none", fails=True).stderr

@@ -26,7 +26,7 @@ from inhouse.generation.items import (
     ToolChoice,
     ToolOutput,
 )
-from inhouse.generation.prompt import prompt_tokens, template_messages, told_results
+from inhouse.generation.prompt import prompt_tokens, speakable, template_messages, told_results
 from inhouse.kit.errors import InvalidRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -288,3 +288,16 @@ async def test_results_without_a_user_stay_where_they_are() -> None:
     told = told_results(request)
     assert told.items == request.items
     assert told.usable_tools == ()
+
+
+async def test_results_are_told_where_their_calls_cannot_be_made() -> None:
+    talk = (Message("user", (Text("Hola"),)), ToolCall("c", "transfer", "{}"), ToolOutput("c", "Done."))
+    (asked,) = speakable(GenerationRequest(items=talk)).items
+    assert isinstance(asked, Message)
+    assert "Result of transfer: Done." in asked.text
+    for left in (
+        GenerationRequest(items=talk, tools=(FunctionTool("transfer"),)),
+        GenerationRequest(items=(*talk, Message("user", (Text("And?"),)))),
+        GenerationRequest(items=()),
+    ):
+        assert speakable(left) is left

@@ -162,3 +162,10 @@ def test_values_of_maps_are_compared() -> None:
     official = {"type": "object", "additionalProperties": of(x=STRING)}
     ours = {"type": "object", "additionalProperties": of(y=STRING)}
     assert compare(of(m=official), of(m=ours)) == {"m": None, "m{}.x": "missing"}
+
+
+def test_what_nothing_tells_apart_is_compared_as_one() -> None:
+    official = {"oneOf": [tagged("message", x=STRING), tagged("message", x={"type": "array"}), tagged("other")]}
+    ours = {"anyOf": [tagged("message", x={"anyOf": [STRING, {"type": "array"}]}), tagged("other")]}
+    assert compare(of(v=official), of(v=ours))["v(message).x"] is None
+    assert compare(of(v=official), of(v={"anyOf": [tagged("message", x=STRING), tagged("other")]})) != {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 
 import inhouse
 from inhouse.api.operation import Operation, operations_of
+from inhouse.api.wire import RequestObject
 from inhouse.kit.errors import (
     APIError,
     ErrorResponse,
@@ -98,6 +99,11 @@ class _Schemas:
         everything = [*types, *(query for query in queries if query not in types)]
         found, components = msgspec.json.schema_components(everything, ref_template=_TEMPLATE)
         self.components: dict[str, Document] = components
+        for loose in _loosely_tagged(RequestObject):
+            if (component := components.get(loose.__name__)) is not None:
+                tag = str(loose.__struct_config__.tag_field)
+                component["properties"][tag] = {"anyOf": [component["properties"][tag], {"type": "null"}]}
+                component["required"] = [name for name in component["required"] if name != tag]
         self._of: dict[Any, Document] = dict(zip(everything, found, strict=True))
         self._queries = {query: self._resolved(query) for query in queries}
         for query in queries:
@@ -116,6 +122,13 @@ class _Schemas:
 
     def _resolved(self, type: Any) -> dict[str, Any]:
         return self.components[self._name(type)]
+
+
+def _loosely_tagged(base: type[RequestObject]) -> Iterator[type[RequestObject]]:
+    for each in base.__subclasses__():
+        if each.optional_tag:
+            yield each
+        yield from _loosely_tagged(each)
 
 
 def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Decode a request with ``msgspec.json.decode(body, type=...)``: whatever breaks a
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -24,6 +24,9 @@ class RequestObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
 
     Where it is sent back, as in stored completions, what was absent stays absent.
     """
+
+    optional_tag: ClassVar[bool] = False
+    """Whether a client may leave its tag out, or null: the request's ``mend`` puts it in. Told in ``/openapi.json``."""
 
 
 class ResponseObject(Struct, kw_only=True, gc=False):

@@ -25,7 +25,7 @@ from inhouse.generation.items import (
     Part,
     Sampling,
 )
-from inhouse.generation.prompt import prompt_tokens
+from inhouse.generation.prompt import prompt_tokens, speakable
 from inhouse.generation.sampling import check_biases
 from inhouse.kit.errors import InvalidRequest
 
@@ -49,7 +49,7 @@ async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[lis
             _refuse_what_it_cannot_read(request)
             check_biases(request.sampling, call.engine.vocabulary)
             await _refuse_what_no_engine_can_follow(request)
-            events = local.generate(call, call.engine, request)
+            events = local.generate(call, call.engine, speakable(request))
         async with aclosing(events):
             async for batch in events:
                 await call.answering()
@@ -67,12 +67,13 @@ async def count_tokens(call: Call, request: GenerationRequest) -> int:
     if not isinstance(call.engine, Upstream):
         _refuse_what_it_cannot_read(request)
         with engine_errors(call.id):
-            return len(await prompt_tokens(call.engine, request))
+            return len(await prompt_tokens(call.engine, speakable(request)))
     least = msgspec.structs.replace(request, sampling=Sampling(max_tokens=1), stream=False)
+    before = call.usage.input_tokens
     async with aclosing(generate(call, least)) as batches:
         async for _ in batches:
             pass
-    return call.usage.input_tokens
+    return call.usage.input_tokens - before
 
 
 async def _refuse_what_no_engine_can_follow(request: GenerationRequest) -> None:

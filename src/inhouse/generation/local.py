@@ -48,7 +48,7 @@ async def generate(call: Call, engine: TextEngine, request: GenerationRequest) -
     # Compiling a client's grammar can take a while; the loop goes on meanwhile.
     constraint = await asyncio.to_thread(constraint_for, request) if request.format or request.usable_tools else None
     request, prompt = await fitted(call, engine, request)
-    call.usage.input_tokens += len(prompt)
+    call.usage.input_tokens += len(prompt)  # a call may ask the model several times
     budget = completion_budget(call, request, len(prompt), engine.window)
     choices = [_Choice(call, engine, request, prompt, constraint, budget, index) for index in range(request.choices)]
     async with aclosing(merged([choice.events() for choice in choices])) as batches:

@@ -118,6 +118,14 @@ def told_results(request: GenerationRequest) -> GenerationRequest:
     return msgspec.structs.replace(request, items=(*request.items[:last], asked), tools=(), tool_choice=ToolChoice())
 
 
+def speakable(request: GenerationRequest) -> GenerationRequest:
+    """The same request, where it shows the model calls that it cannot make itself, as after a handoff, with their
+    results told instead: a small model would write another call as text."""
+    if request.tools or not request.items or not isinstance(request.items[-1], ToolOutput):
+        return request
+    return told_results(request)
+
+
 def _is_user(item: Item) -> bool:
     return isinstance(item, Message) and item.role == "user"
 

@@ -296,6 +296,7 @@ class _Reader:
     def __init__(self, call: Call, choices: int) -> None:
         self._call = call
         self._before = copy(call.usage)
+        """A call may ask the model several times."""
         self._choices = choices
         self._open: dict[int, _OpenCall] = {}
         """For each choice, its unfinished tool call."""

@@ -424,3 +424,41 @@ jobs = Table(
     Column("lease_until", BigInteger),
     Index(None, "kind", "created_at", "id"),
 )
+
+prompts = Table(
+    "prompts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("published", BigInteger, nullable=False),  # the version that is used where none is named
+    Index(None, "project_id", "created_at", "id"),
+)
+
+# A version never changes.
+prompt_versions = Table(
+    "prompt_versions",
+    metadata,
+    Column("prompt_id", Text, ForeignKey("prompts.id"), primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+)
+
+# The turn that a conversation is in. It counts while its job is open, or while the process lives that answers it.
+conversation_turns = Table(
+    "conversation_turns",
+    metadata,
+    Column("conversation_id", Text, primary_key=True),
+    Column("turn", Text, nullable=False),  # the job, or the request
+    Column("instance", Text),  # null: a job
+)
+
+# Keys that an installation makes for itself, shared by its processes.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

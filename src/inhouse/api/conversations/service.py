@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from inhouse.access import Caller
 from inhouse.api.conversations import wire
 from inhouse.api.responses import store
+from inhouse.api.responses.locking import refuse_if_held
 from inhouse.api.responses.stored import for_client, stored_item
 from inhouse.api.responses.turn import conversation_not_found, resolved
 from inhouse.kit.errors import NotFound
@@ -63,6 +64,7 @@ class ConversationsService:
         items = await self._stored(caller, body.items)
 
         def work(connection: Connection, found: store.StoredConversation) -> None:
+            refuse_if_held(connection, found.id)
             store.append(connection, caller.project_id, found.id, items)
 
         await self._with(caller, conversation_id, work, write=True)

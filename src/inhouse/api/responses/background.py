@@ -23,14 +23,16 @@ from sqlalchemy import Connection
 from inhouse.access import Caller
 from inhouse.api.completing import padding
 from inhouse.api.responses import store, wire
+from inhouse.api.responses.compacting import compact_if_wanted
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.ending import endings
 from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
+from inhouse.api.responses.locking import hold, let_go
 from inhouse.api.responses.mcp import without_secrets
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredResponse
 from inhouse.api.responses.stored import body_of, response_of, stored_item
-from inhouse.api.responses.turn import Turn, resume
+from inhouse.api.responses.turn import Turn, resume, triggers
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
 from inhouse.jobs import queue
@@ -90,13 +92,15 @@ class Background:
             caller.organization_id,
             caller.project_id,
             caller.key_id,
-            msgspec.structs.replace(turn.body, input=None, client_metadata=None, tools=bare),
+            msgspec.structs.replace(turn.body, input=triggers(turn.body), client_metadata=None, tools=bare),
             secret,
         )
         if tools and secret:
             self._secrets[turn.response.id] = tools
 
         def work(connection: Connection) -> None:
+            if turn.conversation_id is not None:
+                hold(connection, turn.project_id, turn.conversation_id, turn.response.id, None)
             store.add_response(connection, turn.project_id, turn.to_store(), turn.input)
             _add_events(connection, turn.response.id, told)
             owner = self._runner.owner if secret else None
@@ -243,7 +247,8 @@ class _Made:
         payload, stored = self._payload, self._stored
         turn = await resume(self._database, payload.project_id, call, payload.body, self._background._hosts, stored.id)
         turn.response.created_at = stored.created_at // 1_000_000
-        writer = Writer(turn.response, turn.tools, logprobs=turn.logprobs, obfuscate=False)
+        await compact_if_wanted(self._database, call, turn)
+        writer = Writer(turn.response, turn.tools, logprobs=turn.logprobs, obfuscate=False, leading=turn.leading)
         async with aclosing(turn.answer(call)) as batches:
             async for batch in batches:
                 if not self._begun:
@@ -279,6 +284,7 @@ class _Made:
         if not queue.finish(connection, stored.id, self._background._runner.owner):
             return
         output = [stored_item(item) for item in response.output]
+        let_go(connection, stored.id)
         if store.end_response(connection, stored.id, response.status, body_of(response), output):
             _add_events(connection, stored.id, self._held)
             if stored.conversation_id is not None and response.status in ("completed", "incomplete"):

@@ -15,10 +15,11 @@ _ATTACHED = re.compile(rb'"data:[^"]*"')
 """Attached files and images, which count when they have been read."""
 
 
-def demand(body: wire.CreateResponse | wire.CountInputTokens) -> Demand:
+def demand(body: wire.CreateResponse | wire.CountInputTokens | wire.CompactResponse) -> Demand:
     """By the characters of its items, instructions, tools and schema."""
     characters = low = high = 0
-    for part in (body.input, body.instructions, body.tools, body.text):
+    shape = () if isinstance(body, wire.CompactResponse) else (body.tools, body.text)
+    for part in (body.input, body.instructions, *shape):
         if isinstance(part, str):
             characters += len(part)
         elif part is not None:

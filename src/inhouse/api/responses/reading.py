@@ -21,7 +21,7 @@ from inhouse.generation.items import (
     Text,
 )
 from inhouse.generation.schema import check_lenient, check_strict
-from inhouse.kit.errors import InvalidRequest, NotFound
+from inhouse.kit.errors import InvalidRequest
 
 LOGPROBS = "message.output_text.logprobs"
 
@@ -30,7 +30,7 @@ def check(call: Call, body: wire.CreateResponse) -> None:
     """Refuse what the model does not take, or what does not go together.
 
     Raises:
-        InvalidRequest, NotFound
+        InvalidRequest
     """
     refuse_unsupported(call.card, body.reasoning, body.text)
     if body.moderation is not None:
@@ -39,15 +39,13 @@ def check(call: Call, body: wire.CreateResponse) -> None:
             param="moderation",
             code="unsupported_parameter",
         )
-    if body.prompt is not None:
-        raise NotFound(f"Prompt with id '{body.prompt.id}' not found.", param="prompt.id")
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options"
         )
     if body.background and body.store is False:
         raise InvalidRequest("Background responses must be stored: leave 'store' out, or set it.", param="store")
-    if body.input is None and body.previous_response_id is None and body.conversation is None:
+    if all(each is None for each in (body.input, body.previous_response_id, body.conversation, body.prompt)):
         raise InvalidRequest(
             "One of 'input' or 'previous_response_id' or 'prompt' or 'conversation' must be provided.",
             code="missing_required_parameter",
@@ -96,23 +94,31 @@ def tools_of(
 
 
 def read(
-    call: Call, body: wire.CreateResponse, items: Sequence[wire.InputItem], tools: Toolbox, *, history: int = 0
+    call: Call,
+    body: wire.CreateResponse,
+    items: Sequence[wire.InputItem],
+    tools: Toolbox,
+    *,
+    prompt: Sequence[wire.InputItem] = (),
+    history: int = 0,
 ) -> GenerationRequest:
     """The request in the core's terms.
 
     Args:
         items: of the conversation so far and of this request.
+        prompt: what the saved prompt begins with.
         history: how many of them are of the conversation.
 
     Raises:
         InvalidRequest: the model does not take a parameter, a value, or two of them together.
     """
+    read = [*core_items(prompt, first=len(prompt)), *core_items(items, first=history)]
     return GenerationRequest(
-        items=_with_instructions(body.instructions, core_items(items, first=history)),
+        items=_with_instructions(body.instructions, read),
         tools=tools.tools,
         tool_choice=tools.choice,
         parallel_tool_calls=body.parallel_tool_calls is not False,
-        format=answer_format(body.text, body.instructions, items),
+        format=answer_format(body.text, body.instructions, [*prompt, *items]),
         sampling=_sampling(call, body),
         stream=bool(body.stream),
         cache_key=body.prompt_cache_key,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from inhouse.api.responses import compaction, wire
+from inhouse.api.responses import wire
 from inhouse.generation.items import File, Image, Item, Message, Part, Text, ToolCall, ToolOutput
 from inhouse.kit.errors import InvalidRequest
 from inhouse.tools.mcp import seen_name
@@ -21,16 +21,18 @@ def full_name(namespace: Any, name: str) -> str:
     return f"{namespace}{NAMESPACE_MARK}{name}" if namespace else name
 
 
-def core_items(items: Sequence[wire.InputItem], *, first: int = 0) -> list[Item]:
-    """Items for the core.
+def core_items(items: Sequence[wire.InputItem], *, first: int = 0, paired: bool = True) -> list[Item]:
+    """Items for the core. Compaction items must have been opened.
 
     Args:
         first: how many of them are history; the others' places are told in errors.
+        paired: refuse calls without outputs, and outputs without calls.
 
     Raises:
         InvalidRequest: a call lacks its output, or an output its call.
     """
-    _check_pairs(items)
+    if paired:
+        _check_pairs(items)
     denied = _denied(items)
     read: list[Item] = []
     for index, item in enumerate(items):
@@ -53,8 +55,6 @@ def _read(item: wire.InputItem, path: str) -> Iterator[Item]:
             | wire.InputCustomToolCallOutput(call_id=id, output=output)
         ):
             yield from _output(id or "", output, path)
-        case wire.InputCompaction(encrypted_content=sealed):
-            yield Message("developer", (Text(compaction.opened(sealed)),), path=path)
         case _:
             yield from _read_tool_use(item)
 

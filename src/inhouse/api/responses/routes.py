@@ -43,6 +43,11 @@ class Responses:
         """Count the tokens that a request would have."""
         return await self._service.count(request, body)
 
+    @operation("POST", "/responses/compact", id="Compactconversation", tag="Responses", errors=(NotFound, Overloaded))
+    async def compact(self, request: Request, body: wire.CompactResponse) -> wire.CompactedResponse:
+        """Make a conversation shorter."""
+        return await self._service.compact(request, body)
+
     @operation("GET", "/responses/{response_id}", id="getResponse", tag="Responses", errors=(NotFound,))
     async def retrieve(
         self, request: Request, response_id: str, query: wire.RetrieveResponseQuery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 
 import structlog
@@ -12,10 +12,14 @@ from sqlalchemy import Connection
 
 from inhouse.access import Caller
 from inhouse.api.operation import Request
+from inhouse.api.prompts.service import with_prompt
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.background import Background
+from inhouse.api.responses.compacting import compact, compact_if_wanted
+from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
+from inhouse.api.responses.locking import turn_on
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
 from inhouse.api.responses.stored import for_client, input_items, response_of
 from inhouse.api.responses.turn import Turn, conversation_of, gather, given_items, prepare
@@ -58,12 +62,23 @@ class ResponsesService:
             streams=isinstance(body, wire.CreateResponse) and bool(body.stream),
         )
 
+    def _turn(self, caller: Caller, body: wire.CreateResponse) -> AbstractAsyncContextManager[None]:
+        conversation_id = conversation_of(body.conversation)
+        return turn_on(self._database, caller.project_id, conversation_id, lambda: self._calls.instance)
+
+    async def compact(self, request: Request, body: wire.CompactResponse) -> wire.CompactedResponse:
+        """A conversation in fewer words."""
+        return await compact(self._calls, self._database, request, body)
+
     async def respond(self, request: Request, body: wire.CreateResponse) -> wire.Response:
         """Answer at once. A response that fails, or that nobody waits for any more, is not kept: its id was never
         told."""
-        async with self._open(request, body) as call:
+        body = await with_prompt(self._database, request.caller.project_id, body)
+        async with self._open(request, body) as call, self._turn(request.caller, body):
             turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
+            await compact_if_wanted(self._database, call, turn)
             writer = turn.writer()
+            writer.begin()
             async with aclosing(turn.answer(call)) as batches:
                 async for batch in batches:
                     writer.of(batch)
@@ -75,13 +90,15 @@ class ResponsesService:
         self, request: Request, body: wire.CreateResponse
     ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
         """Answer as the model writes. From the first event on the response is kept, whatever becomes of it."""
+        body = await with_prompt(self._database, request.caller.project_id, body)
         writer: Writer | None = None
         turn: Turn | None = None
         call = self._open(request, body)
         kept = False
         try:
-            async with call:
+            async with call, self._turn(request.caller, body):
                 turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
+                await compact_if_wanted(self._database, call, turn)
                 async with aclosing(turn.answer(call)) as batches:
                     async for batch in batches:
                         out: list[wire.ResponseStreamEvent] = []
@@ -110,6 +127,7 @@ class ResponsesService:
 
     async def submit(self, request: Request, body: wire.CreateResponse) -> Turn:
         """Answer in the background. Raises for everything that can be known beforehand."""
+        body = await with_prompt(self._database, request.caller.project_id, body)
         call = self._open(request, body)
         turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
         await self._background.submit(request.caller, turn)
@@ -211,9 +229,10 @@ class ResponsesService:
             history = await gather(
                 self._database, project_id, body.previous_response_id, conversation_of(body.conversation)
             )
-            items = [*input_items(history), *given_items(body.input)]
+            before, after = await opened(self._database, project_id, input_items(history), given_items(body.input))
+            items = [*before, *after]
             tools = tools_of(call, body, items, self._hosts)
-            asked = read_for_count(body, items, tools, history=len(history))
+            asked = read_for_count(body, items, tools, history=len(before))
             return wire.InputTokens(input_tokens=await count_tokens(call, await declared(asked, tools.hosting)))
 
     async def _find(self, caller: Caller, response_id: str) -> store.StoredResponse:

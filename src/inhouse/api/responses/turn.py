@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 import msgspec
 
+from inhouse.api.prompts.service import prompt_messages
 from inhouse.api.responses import store, wire
+from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.mcp import told_server
 from inhouse.api.responses.reading import LOGPROBS, check, read, tools_of
@@ -18,7 +21,7 @@ from inhouse.api.responses.store import StoredItem, StoredResponse
 from inhouse.api.responses.stored import body_of, input_items, stored_item
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call
-from inhouse.generation.events import Event
+from inhouse.generation.events import ChoiceFinished, Event
 from inhouse.generation.items import FunctionTool, GenerationRequest
 from inhouse.generation.loop import respond
 from inhouse.kit.errors import InvalidRequest, NotFound
@@ -40,6 +43,14 @@ class Turn(msgspec.Struct, kw_only=True):
     input: list[StoredItem]
     """The items that came with the request itself."""
     conversation_id: str | None
+    prompt: list[wire.InputMessage]
+    """What the saved prompt begins with."""
+    items: list[wire.InputItem]
+    """All that the model reads, the oldest first."""
+    leading: list[wire.OutputItem] = []
+    """Output that is there before the model answers."""
+    answers: bool = True
+    """Whether the model answers at all."""
 
     @property
     def stored(self) -> bool:
@@ -55,11 +66,16 @@ class Turn(msgspec.Struct, kw_only=True):
         return bool(self.body.stream) and (options is None or options.include_obfuscation is not False)
 
     def writer(self) -> Writer:
-        return Writer(self.response, self.tools, logprobs=self.logprobs, obfuscate=self.obfuscate)
+        return Writer(self.response, self.tools, logprobs=self.logprobs, obfuscate=self.obfuscate, leading=self.leading)
 
-    def answer(self, call: Call) -> AsyncGenerator[list[Event | ToolEvent], None]:
-        """Ask the model, and run the hosted tools that it calls."""
-        return respond(call, self.request, self.tools.hosting)
+    async def answer(self, call: Call) -> AsyncGenerator[list[Event | ToolEvent], None]:
+        """Ask the model, and run the hosted tools that it calls; nothing, where it was only asked to compact."""
+        if not self.answers:
+            yield [ChoiceFinished("stop", 0)]
+            return
+        async with aclosing(respond(call, self.request, self.tools.hosting)) as batches:
+            async for batch in batches:
+                yield batch
 
     def to_store(self) -> StoredResponse:
         """The response as it stands."""
@@ -86,8 +102,10 @@ async def prepare(
     conversation_id = conversation_of(body.conversation)
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
     new = await resolved(database, project_id, given_items(body.input))
-    turn = _turn(project_id, call, body, hosts, conversation_id, input_items(history), new)
-    turn.input = [stored_item(item) for item in new]
+    said = await prompt_messages(database, project_id, body.prompt)
+    items = await opened(database, project_id, input_items(history), new)
+    turn = _turn(project_id, call, body, hosts, conversation_id, said, *items)
+    turn.input = [stored_item(item) for item in new if not isinstance(item, wire.CompactionTrigger)]
     return turn
 
 
@@ -98,7 +116,10 @@ async def resume(
     conversation_id = conversation_of(body.conversation)
     history = await gather(database, project_id, body.previous_response_id, conversation_id)
     own = await database.read(partial(store.own_input, response_id=response_id))
-    turn = _turn(project_id, call, body, hosts, conversation_id, input_items(history), input_items(own))
+    said = await prompt_messages(database, project_id, body.prompt)
+    new = [*input_items(own), *triggers(body)]
+    items = await opened(database, project_id, input_items(history), new)
+    turn = _turn(project_id, call, body, hosts, conversation_id, said, *items)
     turn.response.id = response_id
     turn.input = own
     return turn
@@ -110,6 +131,7 @@ def _turn(
     body: wire.CreateResponse,
     hosts: HostedTools,
     conversation_id: str | None,
+    prompt: list[wire.InputMessage],
     history: list[wire.InputItem],
     new: list[wire.InputItem],
 ) -> Turn:
@@ -119,12 +141,14 @@ def _turn(
     return Turn(
         project_id=project_id,
         body=body,
-        request=read(call, body, items, tools, history=len(history)),
+        request=read(call, body, items, tools, prompt=prompt, history=len(history)),
         tools=tools,
-        response=_response(call, body, tools, conversation_id, now // 1_000_000),
+        response=_response(call, body, tools, conversation_id, prompt, now // 1_000_000),
         created_at=now,
         input=[],
         conversation_id=conversation_id,
+        items=items,
+        prompt=prompt,
     )
 
 
@@ -133,6 +157,11 @@ def given_items(given: str | list[wire.InputItem] | None) -> list[wire.InputItem
     if isinstance(given, str):
         return [wire.InputMessage(role="user", content=given)]
     return given or []
+
+
+def triggers(body: wire.CreateResponse) -> list[wire.InputItem]:
+    """What of the input is an order, and is not stored."""
+    return [item for item in given_items(body.input) if isinstance(item, wire.CompactionTrigger)]
 
 
 def conversation_of(given: str | wire.ConversationReference | None) -> str | None:
@@ -203,7 +232,12 @@ async def resolved(database: Database, project_id: str, items: Sequence[wire.Inp
 
 
 def _response(
-    call: Call, body: wire.CreateResponse, tools: Toolbox, conversation_id: str | None, created_at: int
+    call: Call,
+    body: wire.CreateResponse,
+    tools: Toolbox,
+    conversation_id: str | None,
+    prompt: list[wire.InputMessage],
+    created_at: int,
 ) -> wire.Response:
     text = body.text or wire.TextConfig()
     return wire.Response(
@@ -211,7 +245,7 @@ def _response(
         created_at=created_at,
         status="queued" if body.background else "in_progress",
         background=bool(body.background),
-        instructions=body.instructions,
+        instructions=_instructions(body.instructions, prompt),
         max_output_tokens=body.max_output_tokens,
         max_tool_calls=body.max_tool_calls,
         model=call.snapshot.id,
@@ -219,6 +253,7 @@ def _response(
         parallel_tool_calls=body.parallel_tool_calls is not False,
         previous_response_id=body.previous_response_id,
         conversation=wire.ResponseConversation(id=conversation_id) if conversation_id is not None else None,
+        prompt=body.prompt,
         prompt_cache_key=body.prompt_cache_key,
         prompt_cache_retention=body.prompt_cache_retention,
         reasoning=body.reasoning or wire.ReasoningConfig(),
@@ -235,6 +270,14 @@ def _response(
         user=body.user,
         metadata=body.metadata or {},
     )
+
+
+def _instructions(instructions: str | None, prompt: Sequence[wire.InputMessage]) -> str | list[wire.InputItem] | None:
+    """What the model was told first; where a saved prompt tells it, as items."""
+    if not prompt:
+        return instructions
+    own = [wire.InputMessage(role="system", content=[wire.InputText(text=instructions)])] if instructions else []
+    return [*own, *prompt]
 
 
 def _told(tool: Any, tools: Toolbox) -> Any:

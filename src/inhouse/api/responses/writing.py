@@ -40,6 +40,7 @@ class Writer:
         logprobs: whether log probabilities were asked for.
         obfuscate: whether deltas are padded.
         sequence: number of the first event.
+        leading: items that are whole before the model begins.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Writer:
         logprobs: bool = False,
         obfuscate: bool = True,
         sequence: int = 0,
+        leading: Sequence[wire.OutputItem] = (),
     ) -> None:
         self.response = response
+        self._leading = leading
         self.sequence = sequence
         self._tools = tools
         self._logprobs = logprobs
@@ -76,6 +79,11 @@ class Writer:
         if created:
             self._tell(wire.ResponseCreated(response=self._snapshot()))
         self._tell(wire.ResponseInProgress(response=self._snapshot()))
+        for item in self._leading:
+            place = len(self.response.output)
+            self._tell(wire.OutputItemAdded(output_index=place, item=item))
+            self.response.output.append(item)
+            self._tell(wire.OutputItemDone(output_index=place, item=item))
         return self._told()
 
     def of(self, batch: Sequence[Event | ToolEvent]) -> list[wire.ResponseStreamEvent]:

@@ -204,6 +204,7 @@ from inhouse.api.responses.wire.output_items import StoredMessage as StoredMessa
 from inhouse.api.responses.wire.output_items import ToolSearchCall as ToolSearchCall
 from inhouse.api.responses.wire.output_items import ToolSearchOutput as ToolSearchOutput
 from inhouse.api.responses.wire.request import CacheOptions as CacheOptions
+from inhouse.api.responses.wire.request import CompactResponse as CompactResponse
 from inhouse.api.responses.wire.request import ContextManagement as ContextManagement
 from inhouse.api.responses.wire.request import Conversation as Conversation
 from inhouse.api.responses.wire.request import ConversationReference as ConversationReference
@@ -223,6 +224,7 @@ from inhouse.api.responses.wire.request import TextConfig as TextConfig
 from inhouse.api.responses.wire.request import TextFormatJSONObject as TextFormatJSONObject
 from inhouse.api.responses.wire.request import TextFormatJSONSchema as TextFormatJSONSchema
 from inhouse.api.responses.wire.request import TextFormatText as TextFormatText
+from inhouse.api.responses.wire.response import CompactedResponse as CompactedResponse
 from inhouse.api.responses.wire.response import ErrorCode as ErrorCode
 from inhouse.api.responses.wire.response import IncompleteDetails as IncompleteDetails
 from inhouse.api.responses.wire.response import InputTokens as InputTokens

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -47,6 +47,8 @@ from inhouse.api.wire import RequestObject, doc
 
 class InputMessage(RequestObject, kw_only=True, tag_field="type", tag="message"):
     """A turn of the conversation. Its `type` may be left out."""
+
+    optional_tag: ClassVar[bool] = True
 
     role: Annotated[Literal["user", "assistant", "system", "developer"], doc("Who speaks.")]
     content: Annotated[
@@ -172,7 +174,9 @@ class CompactionTrigger(RequestObject, kw_only=True, tag_field="type", tag="comp
 
 
 class ItemReference(RequestObject, kw_only=True, tag_field="type", tag="item_reference"):
-    """An item that is stored here, by its id."""
+    """An item that is stored here, by its id. Its `type` may be left out."""
+
+    optional_tag: ClassVar[bool] = True
 
     id: ItemId
 

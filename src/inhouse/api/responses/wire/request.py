@@ -235,6 +235,29 @@ class CountInputTokens(RequestObject, kw_only=True):
         return isinstance(value, dict) and add_types(value.get("input"))
 
 
+class CompactResponse(RequestObject, kw_only=True):
+    """Make a conversation shorter. A parameter that is null counts as left out."""
+
+    model: Annotated[str | None, doc("Id of the model that writes the summary.")]
+    input: Annotated[
+        Annotated[str, Meta(max_length=10_485_760)] | list[InputItem] | None,
+        doc("Items of the conversation, or text for one message of the user."),
+    ] = None
+    previous_response_id: PreviousResponseId = None
+    instructions: Instructions = None
+    prompt_cache_key: CacheKey = None
+    prompt_cache_retention: CacheRetention = None
+    prompt_cache_options: Annotated[CacheOptions | None, doc("How the prompt is cached.")] = None
+    service_tier: Annotated[
+        Literal["auto", "default", "flex", "priority", "fast"] | None, doc("How urgently to serve it.")
+    ] = None
+
+    @staticmethod
+    def mend(value: Any) -> bool:
+        """See ``kit.validation.decode``."""
+        return isinstance(value, dict) and add_types(value.get("input"))
+
+
 class RetrieveResponseQuery(RequestObject, kw_only=True):
     """How to get a stored response."""
 

@@ -171,6 +171,16 @@ class ResponseItemList(ResponseObject, kw_only=True):
     has_more: Annotated[bool, doc("Whether another page follows.")]
 
 
+class CompactedResponse(ResponseObject, kw_only=True):
+    """A conversation made shorter: pass its output on as the next request's input, as it is."""
+
+    id: Annotated[str, doc("Id of the compaction.")]
+    object: Annotated[Literal["response.compaction"], doc("Always `response.compaction`.")] = "response.compaction"
+    output: Annotated[list[StoredItem], doc("The user's messages, and a compaction item for the rest.")]
+    created_at: Annotated[int, doc("When it was made, Unix seconds.")]
+    usage: Annotated[ResponseUsage, doc("Tokens that it took.")]
+
+
 class InputTokens(ResponseObject, kw_only=True):
     """How many tokens a request would have."""
 

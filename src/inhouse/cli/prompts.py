@@ -1,0 +1,149 @@
+"""``inhouse prompts``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from inhouse.access import store
+from inhouse.api.prompts.rendering import variables_of
+from inhouse.api.prompts.service import PromptsService
+from inhouse.api.prompts.wire import PromptContent
+from inhouse.api.responses.wire import InputMessage
+from inhouse.cli.common import DataDir, Refused, out, settings_of, told, with_database
+from inhouse.kit.validation import decode
+from inhouse.storage.database import Database
+
+app = typer.Typer(no_args_is_help=True, help="Saved prompts, for `prompt` in Responses.")
+
+Project = Annotated[str | None, typer.Option(help="Id of the project; the default one otherwise.")]
+Id = Annotated[str, typer.Argument(help="Id of the prompt.")]
+Text = Annotated[str | None, typer.Option(help="What the developer says; `{{name}}` is a variable.")]
+Model = Annotated[str | None, typer.Option(help="The model, where a request names none.")]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="JSON instead: messages, and what a request may set: model, tools, tool_choice, text, temperature, ...",
+    ),
+]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the prompt is for.")],
+    text: Text = None,
+    model: Model = None,
+    file: File = None,
+    project: Project = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a prompt, and publish its first version. Prints its id."""
+
+    async def work(database: Database) -> None:
+        service, project_id = await _of(database, project)
+        out.print((await service.create(project_id, name, content)).id, soft_wrap=True)
+
+    with told():
+        content = _content(text, model, file)
+        with_database(settings_of(data_dir), work)
+
+
+@app.command()
+def update(
+    id: Id,
+    text: Text = None,
+    model: Model = None,
+    file: File = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Use it where a request names none.")] = False,
+    project: Project = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add a version. Prints its number."""
+
+    async def work(database: Database) -> None:
+        service, project_id = await _of(database, project)
+        out.print(await service.add_version(project_id, id, content, publish=publish))
+
+    with told():
+        content = _content(text, model, file)
+        with_database(settings_of(data_dir), work)
+
+
+@app.command("list")
+def list_prompts(project: Project = None, data_dir: DataDir = None) -> None:
+    """All prompts of a project."""
+
+    async def work(database: Database) -> None:
+        service, project_id = await _of(database, project)
+        table = Table("id", "name", "published", "versions", "created")
+        for prompt in await service.list(project_id):
+            created = datetime.fromtimestamp(prompt.created_at / 1_000_000, UTC)
+            numbers = str(prompt.published), str(prompt.versions)
+            table.add_row(prompt.id, prompt.name, *numbers, f"{created:%Y-%m-%d %H:%M}")
+        out.print(table)
+
+    with told():
+        with_database(settings_of(data_dir), work)
+
+
+@app.command()
+def show(
+    id: Id,
+    version: Annotated[int | None, typer.Option(min=1, help="By default the published one.")] = None,
+    project: Project = None,
+    data_dir: DataDir = None,
+) -> None:
+    """A version as JSON, which `--file` takes, and its variables."""
+
+    async def work(database: Database) -> None:
+        service, project_id = await _of(database, project)
+        found = await service.version(project_id, id, version)
+        told = msgspec.json.format(msgspec.json.encode(found.content)).decode()
+        out.print(told, markup=False, soft_wrap=True)
+        names = ", ".join(variables_of(found.content)) or "none"
+        out.print(f"version {found.version}, variables: {names}", style="dim", soft_wrap=True)
+
+    with told():
+        with_database(settings_of(data_dir), work)
+
+
+@app.command()
+def publish(
+    id: Id,
+    version: Annotated[int, typer.Argument(min=1, help="Newer or older.")],
+    project: Project = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Use a version where a request names none."""
+
+    async def work(database: Database) -> None:
+        service, project_id = await _of(database, project)
+        await service.publish(project_id, id, version)
+
+    with told():
+        with_database(settings_of(data_dir), work)
+
+
+async def _of(database: Database, project: str | None) -> tuple[PromptsService, str]:
+    found = await database.read(partial(store.project, id=project))
+    if found is None:
+        raise Refused(f"there is no project {project}" if project else "there is no project yet: start the server once")
+    return PromptsService(database), found.id
+
+
+def _content(text: str | None, model: str | None, file: Path | None) -> PromptContent:
+    if (text is None) == (file is None):
+        raise Refused("give --text or --file")
+    if file is not None:
+        content: PromptContent = decode(file.read_bytes(), PromptContent)
+    else:
+        content = PromptContent(messages=[InputMessage(role="developer", content=text or "")])
+    return content if model is None else msgspec.structs.replace(content, model=model)

@@ -1,0 +1,85 @@
+"""Frameworks unmodified, with their real packages, each in a process of its own: tools, handoffs, streams, sessions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.official.running import CHAT, Server
+
+from .model import rule_model
+
+HERE = Path(__file__).parent
+PYTHON = Path(sys.prefix) / "ecosystem"
+JAVASCRIPT = Path(sys.prefix) / "ecosystem-js"
+CODEX = Path(sys.prefix) / "ecosystem-codex" / "node_modules" / ".bin" / "codex"
+PATIENCE_S = 120
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose model follows rules."""
+    with rule_model() as url:
+        server = Server(tmp_path_factory.mktemp("ecosystem") / "data")
+        server.cli("models", "use", CHAT, "--upstream", url)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def run(server: Server, command: list[Any], *, where: Path | None = None, **environment: str) -> str:
+    """What a program prints that uses the server."""
+    told = {**os.environ, "OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": server.key, **environment}
+    done = subprocess.run(
+        command, env=told, cwd=where, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.tracebacks == []
+    return done.stdout
+
+
+@pytest.mark.parametrize("program", ["agents_sdk.py", "langchain_chat.py"])
+def test_python(server: Server, program: str) -> None:
+    assert PYTHON.is_dir(), f"{PYTHON} is missing: `make test` installs requirements/ecosystem.txt there"
+    out = run(server, [sys.executable, HERE / program], PYTHONPATH=str(PYTHON))
+    assert out.split()[-1] == "passed"
+
+
+@pytest.mark.parametrize("program", ["sdk.mjs", "agents.mjs", "ai.mjs"])
+def test_javascript(server: Server, program: str) -> None:
+    if not (JAVASCRIPT / "node_modules").is_dir():
+        pytest.skip(f"{JAVASCRIPT} is missing: `make test` installs it where there is npm")
+    # Imports are looked for beside the program.
+    placed = shutil.copy(HERE / "js" / program, JAVASCRIPT / program)
+    assert run(server, ["node", placed]).split()[-1] == "passed"
+
+
+def test_codex_runs_a_command(server: Server, tmp_path: Path) -> None:
+    if not CODEX.exists():
+        pytest.skip(f"{CODEX} is missing: `make codex` installs it, some 400 MB")
+    (tmp_path / "config.toml").write_text(
+        f"""model = "{CHAT}"
+model_provider = "inhouse"
+approval_policy = "never"
+sandbox_mode = "danger-full-access"
+web_search = "disabled"
+[model_providers.inhouse]
+name = "Inhouse"
+base_url = "{server.base_url}"
+env_key = "OPENAI_API_KEY"
+wire_api = "responses"
+"""
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    command = [CODEX, "exec", "--skip-git-repo-check", "Run the command and report its output."]
+    out = run(server, command, where=work, CODEX_HOME=str(tmp_path))
+    assert "hello-from-42" in out
