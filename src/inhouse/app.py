@@ -29,6 +29,7 @@ from inhouse.api.organization.faces import organization_faces
 from inhouse.api.responses.background import Background
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
+from inhouse.api.webhooks.routes import WebhookEndpoints
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
@@ -48,6 +49,7 @@ from inhouse.metering.speeds import Speeds
 from inhouse.serving import Serving
 from inhouse.settings import Settings
 from inhouse.storage.database import Database
+from inhouse.webhooks import Webhooks
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -75,6 +77,7 @@ class Platform:
         self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         self.jobs = Runner(self.database)
+        self.webhooks = Webhooks(self.database, self.jobs, networks=settings.webhooks.networks)
         background = Background(self.calls, self.database, self.jobs)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
@@ -82,6 +85,7 @@ class Platform:
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
+            WebhookEndpoints(self.webhooks),
             *organization_faces(self.database, self.access, self.catalog, self.budgets),
         )
         self._v1 = Dispatcher(
@@ -129,6 +133,7 @@ class Platform:
             last_first.push_async_callback(self.ledger.close)
             last_first.push_async_callback(self.limits.close)
             last_first.push_async_callback(self.engines.close)
+            last_first.push_async_callback(self.webhooks.close)
             last_first.push_async_callback(self.jobs.stop)
             if self._preloading is not None:
                 self._preloading.cancel()

@@ -6,5 +6,6 @@ from inhouse.api.conversations.routes import Conversations
 from inhouse.api.models.routes import Models
 from inhouse.api.organization.faces import FACES as ORGANIZATION
 from inhouse.api.responses.routes import Responses
+from inhouse.api.webhooks.routes import WebhookEndpoints
 
-FACES = (Chat, Responses, Conversations, Completions, Models, *ORGANIZATION)
+FACES = (Chat, Responses, Conversations, Completions, Models, WebhookEndpoints, *ORGANIZATION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from inhouse.cli import credits, keys, ledger, models, users
+from inhouse.cli import credits, keys, ledger, models, users, webhooks
 from inhouse.cli.doctor import doctor
 from inhouse.cli.openapi import openapi
 from inhouse.cli.serve import serve
@@ -21,6 +21,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(credits.app, name="credits")
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(doctor)
 app.command()(openapi)
 
