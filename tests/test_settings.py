@@ -69,6 +69,7 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "limits.store_url": ("redis://h", "'redis://h'"),
         "limits.on_store_failure": ("local_share", "'local_share'"),
         "limits.processes": ("3", "3"),
+        "webhooks.allow_networks": ("10.0.0.0/8, ::1/128", "['10.0.0.0/8', '::1/128']"),
         "log.level": ("error", "'error'"),
         "log.format": ("json", "'json'"),
     }

@@ -29,6 +29,8 @@ from inhouse.api.organization.faces import organization_faces
 from inhouse.api.responses.background import Background
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
+from inhouse.api.responses.socket import ResponsesSocket
+from inhouse.api.socket import sockets_of
 from inhouse.api.webhooks.routes import WebhookEndpoints
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
@@ -79,9 +81,10 @@ class Platform:
         self.jobs = Runner(self.database)
         self.webhooks = Webhooks(self.database, self.jobs, networks=settings.webhooks.networks)
         background = Background(self.calls, self.database, self.jobs)
+        responses = ResponsesService(self.calls, self.database, background)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
-            Responses(ResponsesService(self.calls, self.database, background)),
+            Responses(responses),
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
@@ -94,6 +97,7 @@ class Platform:
             max_body_bytes=settings.server.max_body_bytes,
             keepalive_s=settings.server.keepalive_s,
             cors_origins=settings.server.cors_origins,
+            sockets=sockets_of(ResponsesSocket(responses)),
         )
         self._site = Starlette(
             routes=[

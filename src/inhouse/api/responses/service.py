@@ -15,6 +15,7 @@ from inhouse.api.operation import Request
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.background import Background
 from inhouse.api.responses.demand import demand
+from inhouse.api.responses.memory import Memory
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
 from inhouse.api.responses.stored import for_client, input_items, response_of
 from inhouse.api.responses.turn import Turn, conversation_of, gather, given_items, prepare
@@ -67,16 +68,21 @@ class ResponsesService:
         return turn.response
 
     async def stream(
-        self, request: Request, body: wire.CreateResponse
+        self, request: Request, body: wire.CreateResponse, memory: Memory | None = None
     ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
-        """Answer as the model writes. From the first event on the response is kept, whatever becomes of it."""
+        """Answer as the model writes. From the first event on the response is kept, whatever becomes of it.
+
+        Args:
+            memory: of the connection that it is asked for on.
+        """
         writer: Writer | None = None
         turn: Turn | None = None
         call = self._open(request, body)
         kept = False
         try:
             async with call:
-                turn = await prepare(self._database, request.caller.project_id, call, body)
+                recall = memory.recall if memory is not None else None
+                turn = await prepare(self._database, request.caller.project_id, call, body, recall)
                 async with aclosing(generate(call, turn.request)) as batches:
                     async for batch in batches:
                         out: list[wire.ResponseStreamEvent] = []
@@ -90,6 +96,8 @@ class ResponsesService:
                 last = writer.finish(call.usage)
                 kept = True
                 await self._keep(turn)
+                if memory is not None:
+                    memory.remember(turn)
         except Exception as error:
             if writer is None or turn is None:
                 raise
@@ -102,6 +110,17 @@ class ResponsesService:
                 await self._keep(turn)
             raise
         yield last
+
+    async def warm_up(
+        self, request: Request, body: wire.CreateResponse, memory: Memory
+    ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
+        """Take note of a request, so that the next turn can go on from it. Nothing is generated, and nothing costs."""
+        async with self._open(request, body) as call:
+            turn = await prepare(self._database, request.caller.project_id, call, body, memory.recall)
+            told = turn.writer().noted(call.usage)
+            await self._keep(turn)
+            memory.remember(turn)
+        yield told
 
     async def submit(self, request: Request, body: wire.CreateResponse) -> Turn:
         """Answer in the background. Raises for everything that can be known beforehand."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,8 @@ class Turn(msgspec.Struct, kw_only=True):
     input: list[StoredItem]
     """The items that came with the request itself."""
     conversation_id: str | None
+    history: list[StoredItem] = []
+    """What it goes on from."""
 
     @property
     def stored(self) -> bool:
@@ -65,18 +67,32 @@ class Turn(msgspec.Struct, kw_only=True):
         )
 
 
-async def prepare(database: Database, project_id: str, call: Call, body: wire.CreateResponse) -> Turn:
+async def prepare(
+    database: Database,
+    project_id: str,
+    call: Call,
+    body: wire.CreateResponse,
+    recall: Callable[[str], list[StoredItem] | None] | None = None,
+) -> Turn:
     """Check a request and gather what it goes on from.
+
+    Args:
+        recall: the items that a turn after a response goes on from, if they are at hand.
 
     Raises:
         InvalidRequest, NotFound
     """
     check(call, body)
     conversation_id = conversation_of(body.conversation)
-    history = await gather(database, project_id, body.previous_response_id, conversation_id)
+    history = None
+    if recall is not None and body.previous_response_id is not None and conversation_id is None:
+        history = recall(body.previous_response_id)
+    if history is None:
+        history = await gather(database, project_id, body.previous_response_id, conversation_id)
     new = await resolved(database, project_id, given_items(body.input))
     turn = _turn(project_id, call, body, conversation_id, input_items(history), new)
     turn.input = [stored_item(item) for item in new]
+    turn.history = history
     return turn
 
 
