@@ -1,7 +1,7 @@
 """WebSockets: declared beside operations, with the same checks of who calls.
 
     class Responses:
-        @socket("/responses", id="connectResponses", scope="api.responses.write")
+        @socket("/responses", id="connectResponses", scope=..., client=ClientEvent, server=ServerEvent)
         async def connect(self, socket: Socket) -> None:
             \"\"\"Answer items over a connection that stays open.\"\"\"
 
@@ -55,28 +55,33 @@ class SocketOperation:
     id: str
     scope: str
     """What the caller's key must allow."""
+    client_type: Any
+    """Of one event that a client sends."""
+    server_type: Any
+    """Of one event that it receives."""
     handler: Callable[..., Awaitable[None]]
 
 
-def socket(path: str, *, id: str, scope: str) -> Callable[[SocketHandler], SocketHandler]:
+def socket(path: str, *, id: str, scope: str, client: Any, server: Any) -> Callable[[SocketHandler], SocketHandler]:
     """Declare the decorated method as what serves connections to a path."""
 
     def declare(handler: SocketHandler) -> SocketHandler:
-        handler.__socket__ = SocketOperation(path, id, scope, handler)  # type: ignore[attr-defined]
+        handler.__socket__ = SocketOperation(path, id, scope, client, server, handler)  # type: ignore[attr-defined]
         return handler
 
     return declare
 
 
 def sockets_of(*faces: Any) -> list[SocketOperation]:
-    """The sockets of instances of faces; those of a face without any are none.
+    """The sockets of faces: classes (for documents) or instances (to serve; handlers come bound).
 
     Raises:
         DeclarationError: two have the same path.
     """
     found: dict[str, SocketOperation] = {}
     for face in faces:
-        for name, member in vars(type(face)).items():
+        cls = face if isinstance(face, type) else type(face)
+        for name, member in vars(cls).items():
             declared = getattr(member, "__socket__", None)
             if isinstance(declared, SocketOperation):
                 if declared.path in found:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union, get_args
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from inhouse.api.operation import Operation
 from inhouse.api.responses import wire
@@ -21,8 +21,8 @@ from inhouse.api.responses.memory import Memory
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.api.socket import Socket, SocketClosed, failure_of, socket
-from inhouse.api.wire import doc
-from inhouse.kit.errors import APIError, ErrorObject, InvalidRequest
+from inhouse.api.wire import ResponseObject, doc
+from inhouse.kit.errors import APIError, InvalidRequest
 from inhouse.kit.ids import request_id
 from inhouse.kit.validation import decode
 
@@ -49,9 +49,43 @@ class ResponseCreate(wire.CreateResponse, kw_only=True):
     generate: Annotated[bool | None, doc("False: take note of the request, and generate nothing.")] = None
 
 
-class _ErrorEvent(msgspec.Struct, tag="error", omit_defaults=True):
-    status: int
-    error: ErrorObject
+StreamId = Annotated[str | UnsetType, doc("The lane of the turn, where it has one.")]
+
+
+class SocketErrorObject(ResponseObject, kw_only=True):
+    """What went wrong."""
+
+    type: Annotated[str, doc("The family of the error.")]
+    code: Annotated[str | None, doc("The cause.")]
+    message: Annotated[str, doc("What went wrong, in words.")]
+    param: Annotated[str | None, doc("The parameter at fault.")]
+    headers: Annotated[dict[str, str] | UnsetType, doc("What an answer over HTTP has in its headers.")] = UNSET
+
+
+class SocketError(ResponseObject, kw_only=True, tag="error"):
+    """A request could not be answered, or was none."""
+
+    status: Annotated[int, doc("HTTP status of such an error.")]
+    sequence_number: Annotated[int | UnsetType, doc("Place in the stream of a response, where it is in one.")] = UNSET
+    error: Annotated[SocketErrorObject, doc("What went wrong.")]
+    stream_id: StreamId = UNSET
+
+
+def _on_socket(event: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """An event as a connection carries it: with its lane."""
+    tag = event.__struct_config__.tag
+    return msgspec.defstruct(
+        f"Socket{event.__name__}", [("stream_id", StreamId, UNSET)], bases=(event,), tag=tag, kw_only=True
+    )
+
+
+ServerEvent: Any = Union[
+    (
+        *(_on_socket(event) for event in get_args(wire.ResponseStreamEvent) if event is not wire.StreamError),
+        SocketError,
+    )
+]
+"""What is sent. The lane is written behind the event's JSON, see ``_with_lane``."""
 
 
 class ResponsesSocket:
@@ -67,7 +101,7 @@ class ResponsesSocket:
         self._longest_s = longest_s
         self._most_bytes = most_bytes
 
-    @socket("/responses", id="connectResponses", scope="api.responses.write")
+    @socket("/responses", id="connectResponses", scope="api.responses.write", client=ResponseCreate, server=ServerEvent)
     async def connect(self, socket: Socket) -> None:
         """Answer items over a connection that stays open."""
         await _Connection(self._service, socket, self._longest_s, self._most_bytes).run()
@@ -175,7 +209,14 @@ class _Connection:
             await self._fail(failure_of(error, id), event.stream_id)
 
     async def _fail(self, error: APIError, lane: str | None) -> None:
-        await self._socket.send(_with_lane(_encode(_ErrorEvent(error.status, error.body.error)), lane))
+        told = SocketErrorObject(
+            type=error.type,
+            code=error.code,
+            message=error.message,
+            param=error.param,
+            headers=error.headers or UNSET,
+        )
+        await self._socket.send(_with_lane(_encode(SocketError(status=error.status, error=told)), lane))
 
 
 def _event_of(data: bytes) -> ResponseCreate:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from inhouse.api.wire import Deleted, Page, RequestObject, ResponseObject, doc
@@ -99,3 +100,33 @@ class WebhookEventTypeList(ResponseObject, kw_only=True):
 
     object: Annotated[Literal["list"], doc("Always `list`.")] = "list"
     data: Annotated[list[str], doc("Event types.")]
+
+
+class EventData(ResponseObject, kw_only=True):
+    """What the event is about."""
+
+    id: Annotated[str, doc("Id of the object.")]
+
+
+class WebhookEvent(ResponseObject, kw_only=True):
+    """What an endpoint is told."""
+
+    id: Annotated[str, doc("Id of the event.")]
+    object: Annotated[Literal["event"], doc("Always `event`.")] = "event"
+    created_at: Annotated[int, doc("When it happened, Unix seconds.")]
+    data: Annotated[EventData, doc("What it is about.")]
+
+
+def _event(kind: str) -> type[WebhookEvent]:
+    name = "Webhook" + "".join(word.capitalize() for word in kind.replace("_", ".").split("."))
+    of_type = Annotated[Literal[kind], doc(f"Always `{kind}`.")]  # type: ignore[valid-type]
+    made: Any = msgspec.defstruct(name, [("type", of_type)], bases=(WebhookEvent,), kw_only=True)
+    event: type[WebhookEvent] = made
+    return event
+
+
+EVENTS: dict[str, type[WebhookEvent]] = {
+    kind.replace(".", "_"): _event(kind)
+    for kind in ("response.completed", "response.failed", "response.cancelled", "response.incomplete")
+}
+"""Payloads by the official name of the webhook. Whoever begins to ``record`` another official event adds it here."""
