@@ -7,13 +7,15 @@ check and use.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -24,6 +26,9 @@ PRIVATE: tuple[Network, ...] = tuple(
 )
 """This machine and private networks (RFC 1918, 4193, 6598). Link-local addresses, where clouds keep credentials, are
 not among them."""
+
+THREADS = 32
+"""Names that are looked up at once."""
 
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
@@ -66,28 +71,43 @@ def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves names to those of their addresses that may be reached."""
+    """Resolves names to those of their addresses that may be reached.
+
+    In threads of its own: a name server that does not answer must not hold up what else waits for a thread.
+    """
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
-        self._inner = ThreadedResolver()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="inhouse-resolver")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        allowed = [each for each in found if self._reach.allows(each["host"])]
+        look_up = partial(socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        allowed = [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+            if self._reach.allows(str(address[0]))
+        ]
         if not allowed:
             raise AddressRefused(f"{host} does not resolve to a public address")
         return allowed
 
     async def close(self) -> None:
-        await self._inner.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def guarded_connector(reach: Reach, *, limit: int) -> aiohttp.TCPConnector:
-    """Connections by name, ``limit`` at once. A literal address needs ``Reach.check_host`` before it is asked for."""
-    return aiohttp.TCPConnector(resolver=GuardedResolver(reach), use_dns_cache=False, limit=limit, force_close=True)
+def guarded_connector(reach: Reach) -> aiohttp.TCPConnector:
+    """Connections by name, each for one request. A literal address needs ``Reach.check_host`` before it is asked for."""
+    return aiohttp.TCPConnector(resolver=GuardedResolver(reach), use_dns_cache=False, limit=0, force_close=True)
 
 
 def _is_address(host: str) -> bool:

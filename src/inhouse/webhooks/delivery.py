@@ -40,7 +40,7 @@ AT_ONCE = 8
 """Events under way to one endpoint."""
 TURN = 8
 """Rounds of ``AT_ONCE`` events after which an endpoint lets others go first."""
-ENDPOINTS_AT_ONCE = 32
+ENDPOINTS_AT_ONCE = 64
 """In one process."""
 CRASH_DELAY_S = 60.0
 

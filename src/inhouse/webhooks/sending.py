@@ -14,7 +14,6 @@ from inhouse.webhooks.signing import headers_of
 
 TIMEOUT_S = 15.0
 """For connecting, sending and the status line together."""
-MOST_CONNECTIONS = 128
 USER_AGENT = "Inhouse-Webhooks/1.0"
 GONE = 410
 
@@ -75,7 +74,7 @@ class Sender:
         found = self._sessions.get(operators)
         if found is None:
             found = self._sessions[operators] = aiohttp.ClientSession(
-                connector=guarded_connector(reach, limit=MOST_CONNECTIONS),
+                connector=guarded_connector(reach),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
