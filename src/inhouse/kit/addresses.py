@@ -106,7 +106,7 @@ class GuardedResolver(AbstractResolver):
 
 
 def guarded_connector(reach: Reach) -> aiohttp.TCPConnector:
-    """Connections by name, each for one request. A literal address needs ``Reach.check_host`` before it is asked for."""
+    """Connections by name, each for one request. Literal addresses need ``Reach.check_host`` first."""
     return aiohttp.TCPConnector(resolver=GuardedResolver(reach), use_dns_cache=False, limit=0, force_close=True)
 
 

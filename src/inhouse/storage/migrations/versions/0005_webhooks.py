@@ -51,7 +51,7 @@ def upgrade() -> None:
         sa.Column("last_status", sa.Integer),
         sa.Column("last_error", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_webhook_deliveries"),
-        sa.CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="ck_webhook_deliveries_state"),
+        sa.CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state"),
     )
     for columns in (["endpoint_id", "state", "next_at"], ["endpoint_id", "created_at", "id"]):
         op.create_index(f"ix_webhook_deliveries_{'_'.join(columns)}", "webhook_deliveries", columns)
