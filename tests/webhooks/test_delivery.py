@@ -23,7 +23,7 @@ Make = Callable[..., Any]
 
 
 async def until(condition: Callable[[], Awaitable[bool] | bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = condition()
             if found if isinstance(found, bool) else await found:
@@ -103,9 +103,9 @@ async def test_a_receiver_that_was_down_is_told_when_it_is_up(make: Make, databa
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     made = await process.endpoint(f"http://127.0.0.1:{port}/")
-    await process.runner.start()
     for number in range(20):
         await tell(database, f"resp_{number}")
+    await process.runner.start()
 
     async def tried() -> bool:
         return sum(each.attempts for each in await deliveries(process)) > 9
