@@ -31,6 +31,9 @@ from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.mcp import mcp_maker
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
+from inhouse.api.responses.socket import ResponsesSocket
+from inhouse.api.socket import sockets_of
+from inhouse.api.webhooks.routes import WebhookEndpoints
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
@@ -51,6 +54,7 @@ from inhouse.serving import Serving
 from inhouse.settings import MCPSettings, Settings
 from inhouse.storage.database import Database
 from inhouse.tools.mcp import Bounds
+from inhouse.webhooks import Webhooks
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -75,14 +79,17 @@ class Platform:
         self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         self.jobs = Runner(self.database)
+        self.webhooks = Webhooks(self.database, self.jobs, networks=settings.webhooks.networks)
         hosts = HostedTools({"mcp": mcp_maker(settings.mcp_reach, _mcp_bounds(settings.mcp))})
         background = Background(self.calls, self.database, self.jobs, hosts)
+        responses = ResponsesService(self.calls, self.database, background, hosts)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
-            Responses(ResponsesService(self.calls, self.database, background, hosts)),
+            Responses(responses),
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
+            WebhookEndpoints(self.webhooks),
             *organization_faces(self.database, self.access, self.catalog, self.budgets),
         )
         self._v1 = Dispatcher(
@@ -91,6 +98,7 @@ class Platform:
             max_body_bytes=settings.server.max_body_bytes,
             keepalive_s=settings.server.keepalive_s,
             cors_origins=settings.server.cors_origins,
+            sockets=sockets_of(ResponsesSocket(responses)),
         )
         self._site = Starlette(
             routes=[
@@ -130,6 +138,7 @@ class Platform:
             last_first.push_async_callback(self.ledger.close)
             last_first.push_async_callback(self.limits.close)
             last_first.push_async_callback(self.engines.close)
+            last_first.push_async_callback(self.webhooks.close)
             last_first.push_async_callback(self.jobs.stop)
             if self._preloading is not None:
                 self._preloading.cancel()

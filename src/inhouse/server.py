@@ -63,7 +63,10 @@ async def _serve(settings: Settings, port: socket.socket) -> None:
         uvicorn.Config(
             app,
             http="httptools",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=settings.server.max_body_bytes,
+            # Compression would hold buffers for every connection that is open.
+            ws_per_message_deflate=False,
             lifespan="on",
             proxy_headers=False,
             server_header=False,

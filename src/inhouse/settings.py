@@ -25,6 +25,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from inhouse.kit.addresses import Network, networks_of
+
 PREFIX = "INHOUSE_"
 CONFIG_VARIABLE = "INHOUSE_CONFIG"
 FILE_NAME = "inhouse.toml"
@@ -176,6 +178,26 @@ class MCPSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 262_144
 
 
+class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Notifications of projects' own receivers, see `docs/webhooks.md`."""
+
+    allow_networks: Annotated[
+        list[str],
+        Meta(
+            description="Networks that receivers named through the API may be in although they are not public, e.g. "
+            "`127.0.0.0/8,10.0.0.0/8`. Those that `inhouse webhooks create` names may be private without it."
+        ),
+    ] = []
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Raises SettingsError."""
+        try:
+            return networks_of(self.allow_networks)
+        except ValueError as error:
+            raise SettingsError(f"webhooks.allow_networks: {error}") from None
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the server writes to its standard error."""
 
@@ -210,6 +232,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     engines: Engines = Engines()
     limits: LimitSettings = LimitSettings()
     mcp: MCPSettings = MCPSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     log: Log = Log()
 
     @property

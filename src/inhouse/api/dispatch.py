@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from inhouse.api.exchange import Exchange, Receive, Scope, Send
 from inhouse.api.operation import Operation
 from inhouse.api.routing import Router
+from inhouse.api.socket import SocketOperation, Sockets
 
 if TYPE_CHECKING:
     from inhouse.access import Caller
@@ -35,6 +36,7 @@ class Dispatcher:
         observe: called once for each request with the operation (None: no such route), the status and the seconds it
             took, streams included; status 499 stands for a client that left. Must not raise.
         access_log: whether every request is logged, not only failures.
+        sockets: WebSockets, see ``sockets_of``.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Dispatcher:
         cors_origins: Sequence[str] = (),
         observe: Observe | None = None,
         access_log: bool = False,
+        sockets: Iterable[SocketOperation] = (),
     ) -> None:
         self.router = Router(operations, prefix)
         self.access = access
@@ -56,10 +59,10 @@ class Dispatcher:
         self.cors_origins = frozenset(cors_origins)
         self.observe = observe
         self.access_log = access_log
+        self._sockets = Sockets(sockets, access, prefix)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await Exchange(self, scope, receive, send).run()
         elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "Not a WebSocket endpoint."})
+            await self._sockets(scope, receive, send)

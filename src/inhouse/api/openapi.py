@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 
 import inhouse
 from inhouse.api.operation import Operation, operations_of
+from inhouse.api.socket import SocketOperation, sockets_of
 from inhouse.api.wire import RequestObject
 from inhouse.kit.errors import (
     APIError,
@@ -42,23 +43,36 @@ _MEANINGS = {
 
 
 def document(
-    operations: Iterable[Operation] | None = None, *, server_url: str = "http://127.0.0.1:4141/v1"
+    operations: Iterable[Operation] | None = None,
+    *,
+    sockets: Iterable[SocketOperation] = (),
+    webhooks: Mapping[str, Any] | None = None,
+    server_url: str = "http://127.0.0.1:4141/v1",
 ) -> Document:
     """The document of operations; by default of every face in ``api.surface``.
 
     Args:
+        sockets: WebSockets, told as ``x-websocket`` of their path, which the format has no words for.
+        webhooks: the payload's type by the name of each webhook.
         server_url: base of the paths, with the /v1 prefix.
     """
     if operations is None:
-        from inhouse.api.surface import FACES
+        from inhouse.api.surface import FACES, SOCKETS, WEBHOOKS
 
-        operations = operations_of(*FACES)
-    operations = list(operations)
-    schemas = _Schemas(operations)
+        operations, sockets, webhooks = operations_of(*FACES), sockets_of(*SOCKETS), WEBHOOKS
+    operations, sockets, webhooks = list(operations), list(sockets), webhooks or {}
+    further = [type for each in sockets for type in (each.client_type, each.server_type)]
+    schemas = _Schemas(operations, [*further, *webhooks.values()])
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
-    return {
+    for socket in sockets:
+        paths.setdefault(socket.path, {})["x-websocket"] = {
+            "operationId": socket.id,
+            "client": schemas.of(socket.client_type),
+            "server": schemas.of(socket.server_type),
+        }
+    told: Document = {
         "openapi": "3.1.0",
         "info": {
             "title": "Inhouse API",
@@ -81,13 +95,25 @@ def document(
             "schemas": dict(sorted(schemas.components.items())),
         },
     }
+    if webhooks:
+        told["webhooks"] = {name: _webhook(schemas.of(type)) for name, type in webhooks.items()}
+    return told
+
+
+def _webhook(schema: Document) -> Document:
+    return {
+        "post": {
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+            "responses": {"200": {"description": "It is taken. It is sent again after any answer that is not 2xx."}},
+        }
+    }
 
 
 class _Schemas:
     """The schema of every type that the operations name, and the components these refer to."""
 
-    def __init__(self, operations: list[Operation]) -> None:
-        types: dict[Any, None] = {ErrorResponse: None}
+    def __init__(self, operations: list[Operation], further: Iterable[Any] = ()) -> None:
+        types: dict[Any, None] = {ErrorResponse: None, **dict.fromkeys(further)}
         queries: dict[Any, None] = {}
         for each in operations:
             for type in (each.body_type, each.response_type, each.event_type, *each.path_types.values()):

@@ -6,5 +6,11 @@ from inhouse.api.conversations.routes import Conversations
 from inhouse.api.models.routes import Models
 from inhouse.api.organization.faces import FACES as ORGANIZATION
 from inhouse.api.responses.routes import Responses
+from inhouse.api.responses.socket import ResponsesSocket
+from inhouse.api.webhooks.routes import WebhookEndpoints
+from inhouse.api.webhooks.wire import EVENTS as WEBHOOKS
 
-FACES = (Chat, Responses, Conversations, Completions, Models, *ORGANIZATION)
+__all__ = ["FACES", "SOCKETS", "WEBHOOKS"]
+
+SOCKETS = (ResponsesSocket,)
+FACES = (Chat, Responses, Conversations, Completions, Models, WebhookEndpoints, *ORGANIZATION)

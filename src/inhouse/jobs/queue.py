@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from inhouse.storage.schema import jobs
 
@@ -38,6 +39,36 @@ def enqueue(connection: Connection, id: str, kind: str, payload: str, *, owner: 
     )
 
 
+def ask(connection: Connection, id: str, kind: str, payload: str, due_at: int = 0) -> None:
+    """Add a job unless it is there; one that is, is due at ``due_at`` at the latest.
+
+    For work that comes again and again to one place. Whoever does it ends it with ``postpone`` or, after
+    ``hold`` has shown that nothing is left, with ``finish``: nothing asked for meanwhile is lost.
+
+    Args:
+        due_at: Unix microseconds.
+    """
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = make(jobs).values(id=id, kind=kind, payload=payload, created_at=_now(), attempts=0, due_at=due_at)
+    sooner = case((jobs.c.due_at < due_at, jobs.c.due_at), else_=due_at)
+    connection.execute(statement.on_conflict_do_update(index_elements=[jobs.c.id], set_={"due_at": sooner}))
+
+
+def hold(connection: Connection, id: str, owner: str) -> bool:
+    """Until the transaction ends, let nobody ``ask`` for this job. False if it is not this owner's any more."""
+    mine = select(jobs.c.id).where(jobs.c.id == id, jobs.c.owner == owner).with_for_update()
+    return connection.execute(mine).one_or_none() is not None
+
+
+def postpone(connection: Connection, id: str, owner: str, due_at: int) -> None:
+    """Give a job back, to be begun again at ``due_at`` (Unix microseconds) with its attempts counted anew."""
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == id, jobs.c.owner == owner)
+        .values(owner=None, lease_until=None, attempts=0, due_at=due_at)
+    )
+
+
 def finish(connection: Connection, id: str, owner: str | None = None) -> bool:
     """Remove a job: in the transaction that writes down what it came to.
 
@@ -62,7 +93,7 @@ def is_open(connection: Connection, id: str) -> bool:
 
 
 def claim(connection: Connection, owner: str, kinds: list[str], count: int, lease_us: int) -> list[Job]:
-    """Lease up to ``count`` jobs that nobody works on, the oldest first.
+    """Lease up to ``count`` jobs that are due and that nobody works on, the oldest first.
 
     Args:
         lease_us: how long the lease holds unless renewed, microseconds.
@@ -71,8 +102,12 @@ def claim(connection: Connection, owner: str, kinds: list[str], count: int, leas
     kept = and_(jobs.c.owner == owner, jobs.c.attempts == 0)
     free = (
         select(jobs)
-        .where(jobs.c.kind.in_(kinds), or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now, kept))
-        .order_by(jobs.c.created_at, jobs.c.id)
+        .where(
+            jobs.c.kind.in_(kinds),
+            jobs.c.due_at <= now,
+            or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now, kept),
+        )
+        .order_by(jobs.c.due_at, jobs.c.created_at, jobs.c.id)
         .limit(count)
         .with_for_update(skip_locked=True)
     )

@@ -14,6 +14,7 @@ import asyncio
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -58,21 +59,26 @@ class Runner:
         self._database = database
         self._handlers: dict[str, tuple[Handler, GiveUp]] = {}
         self._slots = slots
+        self._own_slots: dict[str, int] = {}
         self._lease_us = int(lease_s * 1_000_000)
         self._poll_s = poll_s
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._kinds: dict[str, str] = {}
         self._cancelled: set[str] = set()
         self._awake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
-    def handle(self, kind: str, handler: Handler, give_up: GiveUp) -> None:
+    def handle(self, kind: str, handler: Handler, give_up: GiveUp, *, slots: int | None = None) -> None:
         """Say who does jobs of a kind. Before ``start``.
 
         Args:
             give_up: writes down that a job failed, in the transaction that removes it.
+            slots: jobs of this kind at once, beside those of other kinds; else they share the runner's.
         """
         self._handlers[kind] = (handler, give_up)
+        if slots is not None:
+            self._own_slots[kind] = slots
 
     async def start(self) -> None:
         """Begin to work. On SQLite no other process does, so that what a killed one held is free at once."""
@@ -127,12 +133,24 @@ class Runner:
                     task.cancel()
                 elif held[id]:
                     self.cancel(id)
-        if (free := self._slots - len(self._running)) > 0:
-            claiming = partial(
-                queue.claim, owner=self.owner, kinds=list(self._handlers), count=free, lease_us=self._lease_us
-            )
-            for job in await self._database.write(claiming):
+        if wanted := self._wanted():
+            for job in await self._database.write(partial(self._claim, wanted=wanted)):
+                self._kinds[job.id] = job.kind
                 self._running[job.id] = asyncio.create_task(self._work(job))
+
+    def _wanted(self) -> list[tuple[list[str], int]]:
+        """Kinds of jobs, and how many of them can be done now."""
+        running = Counter(self._kinds.values())
+        own = self._own_slots
+        free = [([kind], slots - running[kind]) for kind, slots in own.items()]
+        shared = [kind for kind in self._handlers if kind not in own]
+        free.append((shared, self._slots - sum(running[kind] for kind in shared)))
+        return [(kinds, count) for kinds, count in free if kinds and count > 0]
+
+    def _claim(self, connection: Connection, wanted: list[tuple[list[str], int]]) -> list[Job]:
+        return [
+            job for kinds, count in wanted for job in queue.claim(connection, self.owner, kinds, count, self._lease_us)
+        ]
 
     async def _work(self, job: Job) -> None:
         if job.cancelled:
@@ -153,6 +171,7 @@ class Runner:
                 await self._database.write(partial(self._given_up, job=job, give_up=give_up))
         finally:
             self._running.pop(job.id, None)
+            self._kinds.pop(job.id, None)
             self._cancelled.discard(job.id)
             self._awake.set()
 

@@ -20,12 +20,16 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
+from inhouse.kit.money import NANO
 from inhouse.metering import rollups
 from inhouse.storage.database import lock
 from inhouse.storage.schema import calls, credit_grants, spend_accounts, spend_alerts, usage_rollups, usage_series
 from inhouse.storage.schema import spend_alert_events as events
+from inhouse.webhooks import record, record_for_organization
 
 Kind = Literal["monthly", "credits"]
+CENT = NANO // 100
+"""Nano-dollars."""
 
 _ACCOUNTS = (
     select(spend_accounts)
@@ -293,4 +297,11 @@ def _alarms(connection: Connection, account: Row[Any], month: int, spent: int, n
             insert(events),
             [{"alert_id": row.id, "month": month, "created_at": now, "spent_nanos": spent} for row in found],
         )
+    for row in found:
+        data = {"threshold_amount": row.threshold_nanos // CENT, "currency": "USD", "interval": "month"}
+        if row.project_id:
+            record(connection, row.project_id, "project.spend_alert.reached", row.id, at=now, data=data)
+        else:
+            owner = row.organization_id
+            record_for_organization(connection, owner, "organization.spend_alert.reached", row.id, at=now, data=data)
     return [Alarm(row.id, row.organization_id, row.project_id, row.threshold_nanos, spent) for row in found]

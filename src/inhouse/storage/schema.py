@@ -422,7 +422,52 @@ jobs = Table(
     Column("cancelled", Integer, nullable=False, server_default=text("0")),
     Column("owner", Text),
     Column("lease_until", BigInteger),
-    Index(None, "kind", "created_at", "id"),
+    Column("due_at", BigInteger, nullable=False, server_default=text("0")),  # not to be begun before
+    Index(None, "kind", "due_at", "created_at", "id"),
+)
+
+# Receivers of a project's events. Secrets are kept as they are: each delivery is signed with them.
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", Text, nullable=False),  # JSON list
+    Column("secret", Text, nullable=False),
+    Column("old_secret", Text),
+    Column("old_secret_until", BigInteger),
+    Column("operators", Boolean, nullable=False),  # named on the command line, so it may be a private address
+    Column("disabled_at", BigInteger),
+    Column("disabled_because", Text),
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row without any answer
+    Column("silent_until", BigInteger, nullable=False, server_default=text("0")),  # after such failures
+    Index(None, "project_id", "created_at", "id"),
+    Index(None, "organization_id"),
+)
+
+# One event for one receiver: written with the change it tells of, kept for a while after it was delivered.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("endpoint_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON, byte for byte as it is signed
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger),
+    Column("last_status", Integer),  # of HTTP
+    Column("last_error", Text),
+    CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state"),
+    Index(None, "endpoint_id", "state", "next_at"),
+    Index(None, "endpoint_id", "created_at", "id"),
 )
 
 prompts = Table(

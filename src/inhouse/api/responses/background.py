@@ -41,6 +41,7 @@ from inhouse.jobs.runner import Runner
 from inhouse.kit.errors import APIError, Overloaded, ServerError
 from inhouse.kit.ids import request_id
 from inhouse.storage.database import Database
+from inhouse.webhooks import EventType, record
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,12 @@ LOOK_S = 0.5
 CANCEL_WAIT_S = 5.0
 BUSY_DELAYS_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)
 """How long to wait for a busy engine, time after time, before the response fails."""
+WEBHOOKS: dict[str, EventType] = {
+    "completed": "response.completed",
+    "failed": "response.failed",
+    "cancelled": "response.cancelled",
+    "incomplete": "response.incomplete",
+}
 
 _events = msgspec.json.Decoder(list[dict[str, Any]])
 _encode = msgspec.json.Encoder().encode
@@ -186,8 +193,10 @@ class Background:
             writer = Writer(response_of(stored), Toolbox(), sequence=len(told))
             last = writer.numbered(endings(told))
             last += writer.fail(ServerError("The server failed several times while it made this response."))
-            store.end_response(connection, job.id, "failed", body_of(writer.response), [])
-            _add_events(connection, job.id, last)
+            if store.end_response(connection, job.id, "failed", body_of(writer.response), []):
+                _add_events(connection, job.id, last)
+                project_id = msgspec.json.decode(job.payload, type=Payload).project_id
+                record(connection, project_id, "response.failed", job.id)
 
     def _tell(self, response_id: str) -> None:
         """Wake those who follow."""
@@ -287,6 +296,8 @@ class _Made:
         let_go(connection, stored.id)
         if store.end_response(connection, stored.id, response.status, body_of(response), output):
             _add_events(connection, stored.id, self._held)
+            if (happened := WEBHOOKS.get(response.status)) is not None:
+                record(connection, project_id, happened, stored.id)
             if stored.conversation_id is not None and response.status in ("completed", "incomplete"):
                 store.append_response(connection, project_id, stored.conversation_id, stored.id)
 

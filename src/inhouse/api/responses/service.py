@@ -20,6 +20,7 @@ from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
 from inhouse.api.responses.locking import turn_on
+from inhouse.api.responses.memory import Memory
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
 from inhouse.api.responses.stored import for_client, input_items, response_of
 from inhouse.api.responses.turn import Turn, conversation_of, gather, given_items, prepare
@@ -87,9 +88,13 @@ class ResponsesService:
         return turn.response
 
     async def stream(
-        self, request: Request, body: wire.CreateResponse
+        self, request: Request, body: wire.CreateResponse, memory: Memory | None = None
     ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
-        """Answer as the model writes. From the first event on the response is kept, whatever becomes of it."""
+        """Answer as the model writes. From the first event on the response is kept, whatever becomes of it.
+
+        Args:
+            memory: of the connection that it is asked for on.
+        """
         body = await with_prompt(self._database, request.caller.project_id, body)
         writer: Writer | None = None
         turn: Turn | None = None
@@ -97,7 +102,8 @@ class ResponsesService:
         kept = False
         try:
             async with call, self._turn(request.caller, body):
-                turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
+                recall = memory.recall if memory is not None else None
+                turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts, recall)
                 await compact_if_wanted(self._database, call, turn)
                 async with aclosing(turn.answer(call)) as batches:
                     async for batch in batches:
@@ -112,6 +118,8 @@ class ResponsesService:
                 last = writer.finish(call.usage)
                 kept = True
                 await self._keep(turn)
+                if memory is not None:
+                    memory.remember(turn)
         except Exception as error:
             if writer is None or turn is None:
                 raise
@@ -124,6 +132,18 @@ class ResponsesService:
                 await self._keep(turn)
             raise
         yield last
+
+    async def warm_up(
+        self, request: Request, body: wire.CreateResponse, memory: Memory
+    ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
+        """Take note of a request, so that the next turn can go on from it. Nothing is generated, and nothing costs."""
+        body = await with_prompt(self._database, request.caller.project_id, body)
+        async with self._open(request, body) as call, self._turn(request.caller, body):
+            turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts, memory.recall)
+            told = turn.writer().noted(call.usage)
+            await self._keep(turn)
+            memory.remember(turn)
+        yield told
 
     async def submit(self, request: Request, body: wire.CreateResponse) -> Turn:
         """Answer in the background. Raises for everything that can be known beforehand."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -51,6 +51,8 @@ class Turn(msgspec.Struct, kw_only=True):
     """Output that is there before the model answers."""
     answers: bool = True
     """Whether the model answers at all."""
+    history: list[StoredItem] = []
+    """What it goes on from."""
 
     @property
     def stored(self) -> bool:
@@ -91,21 +93,34 @@ class Turn(msgspec.Struct, kw_only=True):
 
 
 async def prepare(
-    database: Database, project_id: str, call: Call, body: wire.CreateResponse, hosts: HostedTools
+    database: Database,
+    project_id: str,
+    call: Call,
+    body: wire.CreateResponse,
+    hosts: HostedTools,
+    recall: Callable[[str], list[StoredItem] | None] | None = None,
 ) -> Turn:
     """Check a request and gather what it goes on from.
+
+    Args:
+        recall: the items that a turn after a response goes on from, if they are at hand.
 
     Raises:
         InvalidRequest, NotFound
     """
     check(call, body)
     conversation_id = conversation_of(body.conversation)
-    history = await gather(database, project_id, body.previous_response_id, conversation_id)
+    history = None
+    if recall is not None and body.previous_response_id is not None and conversation_id is None:
+        history = recall(body.previous_response_id)
+    if history is None:
+        history = await gather(database, project_id, body.previous_response_id, conversation_id)
     new = await resolved(database, project_id, given_items(body.input))
     said = await prompt_messages(database, project_id, body.prompt)
     items = await opened(database, project_id, input_items(history), new)
     turn = _turn(project_id, call, body, hosts, conversation_id, said, *items)
     turn.input = [stored_item(item) for item in new if not isinstance(item, wire.CompactionTrigger)]
+    turn.history = history
     return turn
 
 

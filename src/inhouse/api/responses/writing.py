@@ -129,6 +129,15 @@ class Writer:
             self._tell(wire.ResponseCompleted(response=self._snapshot()))
         return self._told()
 
+    def noted(self, usage: Usage) -> list[wire.ResponseStreamEvent]:
+        """All of a response that generates nothing."""
+        told = self.begin()
+        self.response.status = "completed"
+        self.response.completed_at = int(time.time())
+        self.response.usage = response_usage(usage)
+        self._tell(wire.ResponseCompleted(response=self._snapshot()))
+        return told + self._told()
+
     def fail(self, error: APIError, usage: Usage | None = None) -> list[wire.ResponseStreamEvent]:
         """Something went wrong on the way."""
         self._close("incomplete")
