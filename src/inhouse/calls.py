@@ -86,9 +86,11 @@ class Calls:
 
         Raises:
             NotFound: no such model here, or it is not deployed.
+            Forbidden: the caller's project may not use it.
             InvalidRequest: the model does not serve this endpoint, or not in this service tier.
         """
         resolved = self._catalog.resolve(model, endpoint)
+        caller.policy.check_model(caller.project_id, model, resolved.card.id, resolved.snapshot.id)
         granted = service_tier(resolved.card, resolved.snapshot, tier)
         prices = rates(resolved.card, resolved.snapshot, granted, batch=pool == "batch")
         return Call(
