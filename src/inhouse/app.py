@@ -46,7 +46,7 @@ from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
 from inhouse.serving import Serving
-from inhouse.settings import Settings
+from inhouse.settings import Settings, SettingsError
 from inhouse.storage.database import Database
 
 Scope = MutableMapping[str, Any]
@@ -82,7 +82,7 @@ class Platform:
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
-            *organization_faces(self.database, self.access, self.catalog, self.budgets),
+            *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits),
         )
         self._v1 = Dispatcher(
             operations,
@@ -114,6 +114,13 @@ class Platform:
         interrupted = await self.ledger.start()
         if interrupted:
             log.warning("calls of a killed process were settled as interrupted", calls=interrupted)
+        if self.limits.alone and (others := await self.ledger.others()):
+            await self.ledger.close()
+            raise SettingsError(
+                f"limits.processes: {others} other server{'s work' if others > 1 else ' works'} on this database, and "
+                "each would allow the whole of every limit; set limits.store_url of all of them to a Valkey or Redis "
+                "server and limits.processes to their number, or limits.tier to off"
+            )
         await self.catalog.bindings.refresh()
         await self.limits.start()
         await self.jobs.start()

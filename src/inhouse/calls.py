@@ -191,14 +191,16 @@ class Call:
         return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
 
     async def __aenter__(self) -> Call:
-        self._admission = await self._admit()
-        if self._admission is not None:
-            self._respond.update(self._admission.headers)
         try:
+            self._admission = await self._admit()
+            if self._admission is not None:
+                self._respond.update(self._admission.headers)
             await self._book()
-        except BaseException:
+        except BaseException as error:
             if self._admission is not None:
                 self._admission.settle(0)
+            if isinstance(error, APIError):
+                self._metrics.refused(self._opening.operation, self.snapshot.id, error)
             raise
         self._metrics.opened()
         return self

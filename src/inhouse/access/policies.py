@@ -42,9 +42,7 @@ class Policy(msgspec.Struct, frozen=True):
             Forbidden: the project may not use the model.
         """
         if not self.allows_model(name, *aliases):
-            raise Forbidden(
-                f"Project `{project_id}` does not have access to model `{name}`", code="model_not_found"
-            )
+            raise Forbidden(f"Project `{project_id}` does not have access to model `{name}`", code="model_not_found")
 
     def allows_model(self, *names: str) -> bool:
         """Whether the project may use a model of these names: an alias and its dated snapshot are one."""

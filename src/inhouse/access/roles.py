@@ -1,9 +1,9 @@
 """Roles: what their users' keys may do.
 
 A role is a set of permissions, which are the scopes that operations need (``access.scopes``). Four are built in; an
-organization and each of its projects may have more. A user has the role kept with the user (``owner`` or ``reader``), in
-each project the one of its membership (``owner`` or ``member``), and whatever was assigned to the user or to a group of
-the user. All of them add up. They bound every key that the user owns: a key never allows more than its owner may.
+organization and each of its projects may have more. A user has the role kept with the user (``owner`` or ``reader``),
+in each project the one of its membership (``owner`` or ``member``), and whatever was assigned to the user or to a group
+of the user. All of them add up. They bound every key that the user owns: a key never allows more than its owner may.
 """
 
 from __future__ import annotations

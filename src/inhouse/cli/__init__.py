@@ -8,6 +8,7 @@ from inhouse.cli import credits, keys, ledger, models, users
 from inhouse.cli.doctor import doctor
 from inhouse.cli.openapi import openapi
 from inhouse.cli.serve import serve
+from inhouse.cli.simulate import simulate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +22,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(credits.app, name="credits")
+app.command()(simulate)
 app.command()(doctor)
 app.command()(openapi)
 

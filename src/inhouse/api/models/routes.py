@@ -19,8 +19,8 @@ class Models:
     async def list(self, request: Request) -> wire.ModelList:
         """List the models that answer here.
 
-        Aliases and dated snapshots. A model of the catalog that nothing serves here is left out, and one that the project
-        may not use.
+        Aliases and dated snapshots. A model of the catalog that nothing serves here is left out, and so is one that the
+        project may not use.
         """
         names = dict.fromkeys(
             name for card in self._catalog.cards for name in (card.id, *(s.id for s in card.snapshots))
