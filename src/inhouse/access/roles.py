@@ -8,9 +8,13 @@ of the user. All of them add up. They bound every key that the user owns: a key 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Protocol
+
 import msgspec
 from sqlalchemy import ColumnElement, Connection, or_, select
 
+from inhouse.access.scopes import ADMINISTRATION, missing_scope
 from inhouse.storage.schema import group_users, project_users, role_assignments, roles, service_accounts, users
 
 EVERYTHING = "*"
@@ -84,3 +88,26 @@ def granted(connection: Connection, user_id: str | None, project_id: str | None)
 def permits(granted: frozenset[str] | None, scope: str) -> bool:
     """Whether what ``granted`` returned includes a scope."""
     return granted is None or scope in granted or (READING in granted and scope.endswith(".read"))
+
+
+class _Holder(Protocol):
+    def may(self, scope: str) -> bool: ...
+
+
+def not_more(caller: _Holder, permissions: Collection[str], *, organization: bool = True) -> None:
+    """Nobody gives away more of the organization than they have.
+
+    Args:
+        caller: who gives.
+        permissions: of the role that is given or changed.
+        organization: whether it is a role of the organization; what projects allow is not the giver's own.
+
+    Raises:
+        Forbidden
+    """
+    for scope in sorted(ADMINISTRATION) if organization else ():
+        given = (
+            scope in permissions or EVERYTHING in permissions or (READING in permissions and scope.endswith(".read"))
+        )
+        if given and not caller.may(scope):
+            raise missing_scope(scope)

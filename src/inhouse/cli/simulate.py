@@ -36,8 +36,8 @@ class Report(msgspec.Struct):
     """Of the requests that pass."""
     sufficient_tier: Tier | None
     """The lowest tier that refuses nothing; null if there is none."""
-    tiers: dict[str, int]
-    """Refused requests in each tier."""
+    tiers: dict[str, bool]
+    """Whether each tier refuses nothing."""
 
 
 def simulate(
@@ -80,8 +80,8 @@ def _replay(traffic: Path, tier: Tier) -> Report:
             card, price = found
             if chosen.admit(line, card):
                 cost += price.cost_nanos(Usage(line.input_tokens, line.cached_tokens, line.output_tokens))
-            for simulator in others:
-                simulator.admit(line, card)
+            # Of the other tiers only whether they suffice is asked: one that refuses is through.
+            others = [simulator for simulator in others if simulator.admit(line, card)]
     outcomes = [simulator.outcome for simulator in simulators.values()]
     return Report(
         str(traffic),
@@ -90,7 +90,7 @@ def _replay(traffic: Path, tier: Tier) -> Report:
         chosen.outcome,
         cost,
         sufficient(outcomes),
-        {outcome.tier: outcome.refused for outcome in outcomes},
+        {outcome.tier: not outcome.refused for outcome in outcomes},
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from inhouse.access import Caller
 from inhouse.access.audit import Actor, record
 from inhouse.access.issuing import end_all_of
+from inhouse.access.roles import built_in, not_more
 from inhouse.access.store import now
 from inhouse.api.organization.listing import ListQuery, page, seconds, seconds_or_none
 from inhouse.api.organization.office import Office, active_project_of, not_found
@@ -66,6 +67,7 @@ class UserService(Office):
         }
         if body.role is not None:
             check_role(body.role, ROLES)
+            not_more(caller, built_in(body.role, project=False).permissions)
 
         def work(connection: Connection) -> wire.User:
             user = user_of(connection, caller.organization_id, user_id)

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from inhouse.access import Caller
 from inhouse.access.audit import record
 from inhouse.access.issuing import end_all_of
-from inhouse.access.roles import EVERYTHING, READING, permits
-from inhouse.access.scopes import ADMINISTRATION, allows, missing_scope
+from inhouse.access.roles import not_more
+from inhouse.access.scopes import ADMINISTRATION
 from inhouse.access.store import now
 from inhouse.api.organization.cursors import CursorQuery, cut
 from inhouse.api.organization.groups.store import group_of
@@ -45,7 +45,7 @@ class RoleService(Office):
 
     async def create(self, caller: Caller, project_id: str, body: wire.CreateRole) -> wire.Role:
         permissions = check_permissions(body.permissions, project_id)
-        not_more(caller, permissions, project_id)
+        not_more(caller, permissions, organization=not project_id)
 
         def work(connection: Connection) -> wire.Role:
             _there(connection, caller, project_id, active=True)
@@ -80,7 +80,7 @@ class RoleService(Office):
     async def update(self, caller: Caller, project_id: str, role_id: str, body: wire.UpdateRole) -> wire.Role:
         permissions = None if body.permissions is None else check_permissions(body.permissions, project_id)
         if permissions is not None:
-            not_more(caller, permissions, project_id)
+            not_more(caller, permissions, organization=not project_id)
 
         def work(connection: Connection) -> wire.Role:
             _there(connection, caller, project_id, active=True)
@@ -195,7 +195,7 @@ class RoleService(Office):
         lock(connection, f"people {caller.organization_id}")
         _principal(connection, caller, kind, principal_id)
         role = store.role_of(connection, caller.organization_id, project_id, role_id)
-        not_more(caller, role.permissions, project_id)
+        not_more(caller, role.permissions, organization=not project_id)
         if kind == "user" and store.base_role(connection, project_id, principal_id) == role_id:
             return role
         if store.assign(connection, caller.organization_id, project_id, principal_id, role_id):
@@ -243,20 +243,6 @@ def check_permissions(permissions: list[str], project_id: str) -> list[str]:
             continue
         raise InvalidRequest(f"Invalid permission '{each}': {reason}", param=f"permissions[{place}]")
     return list(dict.fromkeys(permissions))
-
-
-def not_more(caller: Caller, permissions: Sequence[str], project_id: str = "") -> None:
-    """Nobody gives away more of the organization than they have.
-
-    Raises:
-        Forbidden
-    """
-    if project_id:
-        return
-    for each in ADMINISTRATION:
-        wanted = each in permissions or EVERYTHING in permissions or (READING in permissions and each.endswith(".read"))
-        if wanted and not (allows(caller.permission, caller.scopes, True, each) and permits(caller.granted, each)):
-            raise missing_scope(each)
 
 
 def _there(connection: Connection, caller: Caller, project_id: str, *, active: bool = False) -> None:
