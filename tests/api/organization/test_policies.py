@@ -91,7 +91,7 @@ async def test_admin_keys_are_bounded_by_their_owners_roles(mine: Any, site: Any
     key = await site.access.create_key("eve", kind="admin", project_id=mine.project_id, user_id=user)
     eve = mine.client.with_options(admin_api_key=key.secret).admin.organization
     assert [each.id async for each in eve.users.list()] == [user]
-    with pytest.raises(openai.PermissionDeniedError, match="api.management.write"):
+    with pytest.raises(openai.PermissionDeniedError, match=r"api\.management\.write"):
         await eve.projects.create(name="hers")
     role = await organization.roles.create(role_name="manager", permissions=["api.management.write"])
     await organization.users.roles.create(user, role_id=role.id)
@@ -128,10 +128,10 @@ async def test_a_lowered_rate_limit_counts_at_once(mine: Any, site: Any) -> None
     assert await site.limits.admit(caller, CARD, Demand(input_tokens=1)) is not None
     for each in (site.limits, elsewhere):
         await each.accounts.refresh()
-    with pytest.raises(Exception, match="Rate limit reached for gpt-4.1 in project"):
+    with pytest.raises(Exception, match=r"Rate limit reached for gpt-4\.1 in project"):
         await site.limits.admit(caller, CARD, Demand(input_tokens=1))
     await elsewhere.admit(caller, CARD, Demand(input_tokens=1))
-    with pytest.raises(Exception, match="Rate limit reached for gpt-4.1 in project"):
+    with pytest.raises(Exception, match=r"Rate limit reached for gpt-4\.1 in project"):
         await elsewhere.admit(caller, CARD, Demand(input_tokens=1))
     await elsewhere.close()
     with pytest.raises(openai.BadRequestError, match="at most"):
