@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.walking import walking
 from typer.testing import CliRunner
 
 from inhouse.catalog.cards import load_cards
@@ -106,3 +108,18 @@ def test_a_prompt_larger_than_the_limit(tmp_path: Path) -> None:
     report = json.loads(run("--tier", "1", "--json", str(traffic(tmp_path, [line(1, input_tokens=tpm + 1)]))).stdout)
     assert report["outcome"]["refused"] == report["outcome"]["too_large"] == 1
     assert report["outcome"]["first"][0]["retry_after_s"] is None
+
+
+def test_the_ledger_can_be_replayed(tmp_path: Path) -> None:
+    async def spend() -> None:
+        async with walking(tmp_path / "data") as walk:
+            for _ in range(2):
+                async with walk.call() as call:
+                    call.usage.input_tokens, call.usage.output_tokens = 100, 7
+
+    asyncio.run(spend())
+    path = tmp_path / "traffic.jsonl"
+    exported = CliRunner().invoke(app, ["ledger", "export", str(path), "--data-dir", str(tmp_path / "data")])
+    assert exported.exit_code == 0, exported.output
+    report = json.loads(run("--tier", "1", "--json", str(path)).stdout)
+    assert (report["requests"], report["cost_nanos"]) == (2, 2 * (100 * 2000 + 7 * 8000))
