@@ -51,7 +51,7 @@ from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
 from inhouse.serving import Serving
-from inhouse.settings import MCPSettings, Settings
+from inhouse.settings import MCPSettings, Settings, SettingsError
 from inhouse.storage.database import Database
 from inhouse.tools.mcp import Bounds
 from inhouse.webhooks import Webhooks
@@ -90,7 +90,7 @@ class Platform:
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
             WebhookEndpoints(self.webhooks),
-            *organization_faces(self.database, self.access, self.catalog, self.budgets),
+            *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits),
         )
         self._v1 = Dispatcher(
             operations,
@@ -123,6 +123,13 @@ class Platform:
         interrupted = await self.ledger.start()
         if interrupted:
             log.warning("calls of a killed process were settled as interrupted", calls=interrupted)
+        if self.limits.alone and (others := await self.ledger.others()):
+            await self.ledger.close()
+            raise SettingsError(
+                f"limits.processes: {others} other server{'s work' if others > 1 else ' works'} on this database, and "
+                "each would allow the whole of every limit; set limits.store_url of all of them to a Valkey or Redis "
+                "server and limits.processes to their number, or limits.tier to off"
+            )
         await self.catalog.bindings.refresh()
         await self.limits.start()
         await self.jobs.start()

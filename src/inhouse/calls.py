@@ -91,9 +91,11 @@ class Calls:
 
         Raises:
             NotFound: no such model here, or it is not deployed.
+            Forbidden: the caller's project may not use it.
             InvalidRequest: the model does not serve this endpoint, or not in this service tier.
         """
         resolved = self._catalog.resolve(model, endpoint)
+        caller.policy.check_model(caller.project_id, model, resolved.card.id, resolved.snapshot.id)
         granted = service_tier(resolved.card, resolved.snapshot, tier)
         prices = rates(resolved.card, resolved.snapshot, granted, batch=pool == "batch")
         return Call(
@@ -194,14 +196,16 @@ class Call:
         return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
 
     async def __aenter__(self) -> Call:
-        self._admission = await self._admit()
-        if self._admission is not None:
-            self._respond.update(self._admission.headers)
         try:
+            self._admission = await self._admit()
+            if self._admission is not None:
+                self._respond.update(self._admission.headers)
             await self._book()
-        except BaseException:
+        except BaseException as error:
             if self._admission is not None:
                 self._admission.settle(0)
+            if isinstance(error, APIError):
+                self._metrics.refused(self._opening.operation, self.snapshot.id, error)
             raise
         self._metrics.opened()
         return self

@@ -101,6 +101,7 @@ async def server(url: str, folder: Path) -> AsyncIterator[Server]:
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INHOUSE_")}
     environment |= {"INHOUSE_DATABASE__URL": url, "INHOUSE_SERVER__PORT": str(port), "INHOUSE_LOG__LEVEL": "warning"}
+    environment["INHOUSE_LIMITS__TIER"] = "off"  # servers with limits do not share a database without a store
     folder.mkdir(exist_ok=True)
     with (folder / "output").open("ab") as output:
         process = await asyncio.create_subprocess_exec(

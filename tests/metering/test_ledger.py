@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
@@ -12,8 +14,9 @@ from inhouse.kit.ids import request_id
 from inhouse.metering import instances, rollups
 from inhouse.metering.ledger import Ledger, Opening, Settlement
 from inhouse.metering.usage import Usage
+from inhouse.metering.verify import verify
 from inhouse.storage.database import Database
-from inhouse.storage.schema import calls, usage_rollups
+from inhouse.storage.schema import calls, unsettled, usage_rollups
 from inhouse.storage.schema import instances as instances_table
 
 Open = Callable[[str], Database]
@@ -254,3 +257,63 @@ async def test_series_are_remembered_only_once_they_are_committed(database: Data
     known = await database.write(lambda c: rollups.add(c, [booking], {}))
     assert await database.write(lambda c: rollups.add(c, [booking], known)) == {}
     assert [row.requests for row in await kept(database, 60)] == [2]
+
+
+async def test_a_settlement_that_the_database_cannot_take_is_set_aside(ledger: Ledger, database: Database) -> None:
+    bad, good, late = opening(), opening(), opening()
+    used = Usage(input_tokens=7, output_tokens=1)
+    for each in (bad, good):
+        await ledger.open(each, used if each is bad else None)
+    await ledger.beat()
+    impossible = settlement(bad.id, (2**70, 0, 1))
+    # All three in one group, one of them opened in it, too.
+    ledger.open_lazily(late)
+    await asyncio.gather(*(ledger.settle(each) for each in (impossible, settlement(good.id), settlement(late.id))))
+    states = {row.id: row for row in await rows(database)}
+    assert {states[good.id].state, states[late.id].state} == {"settled"}
+    assert states[bad.id].state == "interrupted"
+    assert (states[bad.id].input_tokens, states[bad.id].output_tokens) == (7, 1)
+    assert states[bad.id].cost_nanos == 7 * 2000 + 8000
+    [kept] = await database.read(lambda c: c.execute(select(unsettled)).all())
+    assert kept.id == bad.id
+    assert json.loads(kept.settlement) == msgspec.structs.asdict(impossible)
+    await agree(database)
+    verdict = await verify(database)
+    assert [(each.what, each.examples) for each in verdict.findings] == [
+        ("settlements that the database refused", [bad.id])
+    ]
+    # It is not tried again.
+    await ledger.beat()
+    assert len(await database.read(lambda c: c.execute(select(unsettled)).all())) == 1
+
+
+async def test_an_opening_that_the_database_cannot_take_is_not_served(ledger: Ledger, database: Database) -> None:
+    bad, good = opening(input_price=2**70), opening()
+    answers = await asyncio.gather(ledger.open(bad), ledger.open(good), return_exceptions=True)
+    assert isinstance(answers[0], Exception)
+    assert [row.id for row in await rows(database)] == [good.id]
+    await ledger.settle(settlement(good.id))
+    assert [row.state for row in await rows(database)] == ["settled"]
+
+
+async def test_usage_that_cannot_be_recorded_does_not_stop_the_beat(ledger: Ledger, database: Database) -> None:
+    call, used = opening(), Usage()
+    await ledger.open(call, used)
+    used.input_tokens = 2**70
+    before = await database.read(lambda c: c.execute(select(instances_table.c.beat_at)).scalar())
+    await ledger.beat()
+    assert await database.read(lambda c: c.execute(select(instances_table.c.beat_at)).scalar()) > before
+
+
+async def test_other_servers_are_known_by_their_beats(database: Database) -> None:
+    first, second = (Ledger(database, beat_s=0.2) for _ in range(2))
+    await first.start()
+    assert await first.others() == 0
+    await second.start()
+    assert await second.others() == 1
+    await first.close()
+    assert await second.others() == 0
+    # One that was killed where this one cannot look leaves a row without beats.
+    await database.write(lambda c: instances.register(c, "inst_elsewhere", "another boot 1:1"))
+    assert await second.others() == 0
+    await second.close()

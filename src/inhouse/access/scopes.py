@@ -13,7 +13,16 @@ from inhouse.kit.errors import Forbidden
 
 Permission = Literal["all", "restricted", "read_only"]
 
-ADMINISTRATION = frozenset({"api.usage.read", "api.audit_logs.read", "api.management.read", "api.management.write"})
+ADMINISTRATION = frozenset(
+    {
+        "api.usage.read",
+        "api.audit_logs.read",
+        "api.management.read",
+        "api.management.write",
+        "api.groups.read",
+        "api.groups.write",
+    }
+)
 """Scopes of admin keys alone."""
 
 _REQUESTS = {"chat": "model.request", "completions": "model.request", "embeddings": "model.request"}
@@ -30,6 +39,8 @@ def scope_of(method: str, path: str) -> str:
     """
     first, _, rest = path.strip("/").partition("/")
     verb = "read" if method == "GET" else "write"
+    if first == "organization" and rest.partition("/")[0] == "groups":
+        return f"api.groups.{verb}"
     if first in ("organization", "projects"):
         return _REPORTS.get(rest.partition("/")[0], f"api.management.{verb}")
     if first in _REQUESTS and method == "POST" and "/{" not in path:

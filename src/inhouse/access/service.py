@@ -14,7 +14,9 @@ from inhouse.access.audit import COMMAND_LINE, Actor
 from inhouse.access.credentials import check_scope, credential, incorrect_key
 from inhouse.access.issuing import end, issue
 from inhouse.access.keys import Kind, digest, new_key
+from inhouse.access.policies import NO_POLICY, Policy, policy_of
 from inhouse.access.recent import Recent
+from inhouse.access.roles import granted, permits
 from inhouse.access.scopes import Permission, allows
 from inhouse.access.store import Key, Project
 from inhouse.access.strength import UnusableKey, require_strong
@@ -41,6 +43,10 @@ class Caller(msgspec.Struct, frozen=True):
     """The key's owner, a user or a service account; empty for keys made on the command line."""
     permission: Permission = "all"
     scopes: tuple[str, ...] = ()
+    granted: frozenset[str] | None = None
+    """What the owner's roles allow, see ``access.roles``; None is everything."""
+    policy: Policy = NO_POLICY
+    """Of its project."""
 
     @property
     def actor(self) -> Actor:
@@ -48,7 +54,15 @@ class Caller(msgspec.Struct, frozen=True):
 
     def may(self, scope: str) -> bool:
         """Whether the key allows what needs this scope."""
-        return allows(self.permission, self.scopes, self.admin, scope)
+        return allows(self.permission, self.scopes, self.admin, scope) and permits(self.granted, scope)
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A key, and what stands around it."""
+
+    key: Key
+    granted: frozenset[str] | None
+    policy: Policy
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -82,9 +96,9 @@ class Access:
 
     def __init__(self, database: Database, *, fresh_s: float = FRESH_S) -> None:
         self._database = database
-        self._known: Recent[str, Key] = Recent(REMEMBERED_KEYS, fresh_s)
+        self._known: Recent[str, _Known] = Recent(REMEMBERED_KEYS, fresh_s)
         self._unknown: Recent[str, bool] = Recent(REMEMBERED_KEYS // 10, fresh_s)
-        self._asking: dict[str, asyncio.Future[Key | None]] = {}
+        self._asking: dict[str, asyncio.Future[_Known | None]] = {}
         self._touched: Recent[str, int] = Recent(REMEMBERED_KEYS, TOUCH_EVERY_US / 1e6)
         self._generation = 0
 
@@ -138,10 +152,11 @@ class Access:
         """
         secret = credential(headers, method, path)
         hash = digest(secret)
-        key = self._known.get(hash) or await self._look_up(hash)
+        known = self._known.get(hash) or await self._look_up(hash)
         now = store.now()
-        if key is None or (key.expires_at is not None and key.expires_at <= now):
+        if known is None or (known.key.expires_at is not None and known.key.expires_at <= now):
             raise incorrect_key(secret)
+        key = known.key
         project_id = key.project_id or ""
         check_scope(headers, key.organization_id, project_id)
         self._touch(key, now)
@@ -153,6 +168,8 @@ class Access:
             key.user_id or "",
             key.permission,
             key.scopes,
+            known.granted,
+            known.policy,
         )
 
     async def create_key(
@@ -235,7 +252,7 @@ class Access:
             raise NotFound(f"No such API key: {id}")
         return key
 
-    async def _look_up(self, hash: str) -> Key | None:
+    async def _look_up(self, hash: str) -> _Known | None:
         if self._unknown.get(hash):
             return None
         # Requests that arrive while the answer is on its way wait for the same answer, unless keys changed since.
@@ -246,9 +263,9 @@ class Access:
             asked.add_done_callback(lambda done: self._answered(hash, done))
         return await asyncio.shield(asked)
 
-    async def _ask(self, hash: str) -> Key | None:
+    async def _ask(self, hash: str) -> _Known | None:
         generation = self._generation
-        key = await self._database.read(lambda c: store.usable_key(c, hash, store.now()))
+        key = await self._database.read(lambda c: _known(c, hash))
         if generation == self._generation:
             if key is None:
                 self._unknown.put(hash, True)
@@ -256,7 +273,7 @@ class Access:
                 self._known.put(hash, key)
         return key
 
-    def _answered(self, hash: str, done: asyncio.Future[Key | None]) -> None:
+    def _answered(self, hash: str, done: asyncio.Future[_Known | None]) -> None:
         if self._asking.get(hash) is done:
             del self._asking[hash]
         if not done.cancelled():
@@ -275,6 +292,14 @@ class Access:
         self._touched.put(key.id, now)
         if key.last_used_at is None or now - key.last_used_at >= TOUCH_EVERY_US:
             self._database.submit(lambda c: store.touch(c, key.id, now)).add_done_callback(_report)
+
+
+def _known(connection: Connection, hash: str) -> _Known | None:
+    key = store.usable_key(connection, hash, store.now())
+    if key is None:
+        return None
+    policy = policy_of(connection, key.organization_id, key.project_id)
+    return _Known(key, granted(connection, key.user_id, key.project_id), policy)
 
 
 def _preset(connection: Connection, secret: str, kind: Kind, setting: str, project: Project) -> None:

@@ -8,6 +8,7 @@ from inhouse.cli import credits, keys, ledger, models, prompts, users, webhooks
 from inhouse.cli.doctor import doctor
 from inhouse.cli.openapi import openapi
 from inhouse.cli.serve import serve
+from inhouse.cli.simulate import simulate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +24,7 @@ app.add_typer(prompts.app, name="prompts")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(credits.app, name="credits")
 app.add_typer(webhooks.app, name="webhooks")
+app.command()(simulate)
 app.command()(doctor)
 app.command()(openapi)
 

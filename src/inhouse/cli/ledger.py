@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import msgspec
 import typer
 from rich.markup import escape
+from sqlalchemy import Connection, select
 
-from inhouse.cli.common import DataDir, err, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told, with_database
 from inhouse.metering.verify import verify as check
+from inhouse.storage.schema import calls
 
 app = typer.Typer(no_args_is_help=True, help="What was used and what it cost.")
 
@@ -27,3 +34,44 @@ def verify(data_dir: DataDir = None) -> None:
     if not verdict.clean:
         raise typer.Exit(1)
     out.print("everything agrees")
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to write it; - for stdout.")], data_dir: DataDir = None
+) -> None:
+    """Write the settled calls as traffic for `inhouse simulate`, oldest first. It holds no keys and no texts."""
+    with told():
+        if str(file) == "-":
+            with_database(settings_of(data_dir), lambda database: database.read(lambda c: _export(c, sys.stdout)))
+            return
+        try:
+            with file.open("w", encoding="utf-8") as target:
+                count = with_database(
+                    settings_of(data_dir), lambda database: database.read(lambda c: _export(c, target))
+                )
+        except OSError as error:
+            raise Refused(f"{file}: {error.strerror}") from error
+    err.print(f"{count:,} calls", soft_wrap=True)
+
+
+def _export(connection: Connection, target: TextIO) -> int:
+    names = ("created_at", "settled_at", "snapshot", "input_tokens", "cached_input_tokens", "output_tokens")
+    query = select(*(calls.c[name] for name in (*names, "project_id", "batch", "service_tier")))
+    query = query.where(calls.c.state == "settled").order_by(calls.c.created_at, calls.c.id)
+    count = 0
+    for row in connection.execution_options(yield_per=10_000).execute(query):
+        line = {
+            "at": row.created_at / 1e6,
+            "model": row.snapshot,
+            "input_tokens": row.input_tokens,
+            "cached_tokens": row.cached_input_tokens,
+            "output_tokens": row.output_tokens,
+            "seconds": max(0, row.settled_at - row.created_at) / 1e6,
+            "project": row.project_id,
+            "batch": bool(row.batch),
+            "service_tier": row.service_tier,
+        }
+        target.write(msgspec.json.encode(line).decode() + "\n")
+        count += 1
+    return count

@@ -16,7 +16,7 @@ from inhouse.limits.plans import ProjectLimits
 from inhouse.limits.tiers import NextTier, Spend, TierRule, earned, way_to_next
 from inhouse.storage.database import Database
 
-REFRESH_S = 5.0
+REFRESH_S = 1.0
 """After which a change made by another process is looked for."""
 SPEND_EVERY_S = 60.0
 """After which an organization's spend is brought up to date."""

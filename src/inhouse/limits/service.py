@@ -60,9 +60,27 @@ class GroupLimits(msgspec.Struct, frozen=True):
         return value
 
     def value(self, name: str) -> int | None:
-        """What is in force for ``rpm``, ``rpd``, ``tpm`` or ``batch``; None is no limit."""
+        """What is in force for ``rpm``, ``rpd``, ``tpm``, ``ipm`` or ``batch``; None is no limit."""
         given = [value for value in (self.tier_value(name), self.own.get(name)) if value is not None]
         return min(given, default=None)
+
+
+def check_lowered(found: GroupLimits, name: str, value: int, *, param: str) -> None:
+    """
+    Args:
+        name: see ``GroupLimits.value``.
+        param: what the client calls it.
+
+    Raises:
+        InvalidRequest: a project may not have this limit.
+    """
+    most = found.tier_value(name)
+    if value < 1 or (most is not None and value > most):
+        raise InvalidRequest(
+            f"The limit {name} of {found.group} must be at least 1"
+            + (f" and at most {most}, the organization's." if most is not None else "."),
+            param=param,
+        )
 
 
 class Limits:
@@ -110,6 +128,11 @@ class Limits:
 
         share = InMemory(parts=settings.processes) if settings.on_store_failure == "local_share" else None
         return cls(accounts, Valkey(settings.store_url.reveal()), share)
+
+    @property
+    def alone(self) -> bool:
+        """Whether they hold only while no other process serves the same organizations."""
+        return not self.off and isinstance(self._store, InMemory)
 
     async def start(self) -> None:
         await self.accounts.refresh()
@@ -164,19 +187,13 @@ class Limits:
 
         Args:
             found: of ``groups``.
-            limits: by ``rpm``, ``rpd``, ``tpm`` or ``batch``; what is left out is the organization's.
+            limits: by ``rpm``, ``rpd``, ``tpm``, ``ipm`` or ``batch``; what is left out is the organization's.
 
         Raises:
             InvalidRequest: a limit is above the organization's, or below 1.
         """
         for name, value in limits.items():
-            most = found.tier_value(name)
-            if value < 1 or (most is not None and value > most):
-                raise InvalidRequest(
-                    f"The limit {name} of {found.group} must be at least 1"
-                    + (f" and at most {most}, the organization's." if most is not None else "."),
-                    param=name,
-                )
+            check_lowered(found, name, value, param=name)
         await self.accounts.lower(project_id, found.group, limits)
         return GroupLimits(found.group, found.tier, limits)
 

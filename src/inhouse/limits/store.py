@@ -11,7 +11,7 @@ from inhouse.limits.plans import ProjectLimits
 from inhouse.storage.database import lock
 from inhouse.storage.schema import calls, organization_tiers, project_limits
 
-LIMITS = ("rpm", "rpd", "tpm", "batch")
+LIMITS = ("rpm", "rpd", "tpm", "ipm", "batch")
 
 
 def now() -> int:
@@ -40,17 +40,25 @@ def pinned_since(connection: Connection, organization_id: str) -> int | None:
     return connection.execute(statement).scalar()
 
 
-def all_project_limits(connection: Connection) -> dict[tuple[str, str], ProjectLimits]:
-    """What projects lowered, by project and family."""
+def all_project_limits(connection: Connection, project_id: str | None = None) -> dict[tuple[str, str], ProjectLimits]:
+    """What projects lowered, by project and family; of one project, or of all."""
+    query = select(project_limits)
+    if project_id is not None:
+        query = query.where(project_limits.c.project_id == project_id)
     return {
         (row.project_id, row.model): {name: getattr(row, name) for name in LIMITS if getattr(row, name) is not None}
-        for row in connection.execute(select(project_limits))
+        for row in connection.execute(query)
     }
+
+
+def lock_project_limits(connection: Connection, project_id: str) -> None:
+    """Until the transaction ends, nobody else changes what a project lowered."""
+    lock(connection, f"limits:{project_id}")
 
 
 def set_project_limits(connection: Connection, project_id: str, model: str, limits: ProjectLimits) -> None:
     """Replace what a project has of its own for a family; nothing left removes the row."""
-    lock(connection, f"limits:{project_id}")
+    lock_project_limits(connection, project_id)
     connection.execute(
         delete(project_limits).where(project_limits.c.project_id == project_id, project_limits.c.model == model)
     )

@@ -56,6 +56,13 @@ def dead(connection: Connection) -> list[str]:
     return [row.id for row in rows if row.beat_at < oldest or _is_gone(row.process)]
 
 
+def beats(connection: Connection, id: str) -> dict[str, int]:
+    """When each instance other than ``id`` that is not known to be gone last beat."""
+    gone = dead(connection)
+    query = select(instances.c.id, instances.c.beat_at).where(instances.c.id != id, instances.c.id.not_in(gone))
+    return {row.id: row.beat_at for row in connection.execute(query)}
+
+
 def remove(connection: Connection, ids: list[str]) -> None:
     connection.execute(delete(instances).where(instances.c.id.in_(ids)))
 

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, literal_column, selec
 from inhouse.metering import accounts, instances, rollups
 from inhouse.metering.accounts import Alarm, Charge
 from inhouse.metering.budgets import insufficient_quota
+from inhouse.metering.refusals import is_of_rows, set_aside, told
 from inhouse.metering.rollups import Booking, Series
 from inhouse.metering.usage import Usage
 from inhouse.storage.database import Database
@@ -32,6 +33,7 @@ from inhouse.storage.schema import instances as instances_table
 
 INTERRUPTED_STATUS = 500
 CLIENT_CLOSED_REQUEST = 499
+LOOK_EVERY_S = 0.5
 MAX_IDS = 500
 """Ids in one statement."""
 IS_OPEN = calls.c.state == literal_column("'open'")
@@ -140,7 +142,8 @@ class Ledger:
     """Writes calls to the database in groups. ``start`` comes before the first call, ``close`` after the last.
 
     Errors of the database reach every call of the group: a call whose row cannot be written is not served. A
-    settlement that could not be written is tried again with every beat.
+    settlement that could not be written is tried again with every beat, unless it is itself what the database refuses
+    (``refusals``).
     """
 
     def __init__(self, database: Database, *, beat_s: float = instances.BEAT_S) -> None:
@@ -168,6 +171,21 @@ class Ledger:
         interrupted = await self.recover()
         self._beating = asyncio.create_task(self._beat())
         return interrupted
+
+    async def others(self) -> int:
+        """How many other server processes work on this database.
+
+        One that was killed elsewhere leaves a row that looks alive for a while, so where there is one, this waits for
+        its next beat: ``2 * beat_s`` at most.
+        """
+        known = await self._database.read(lambda connection: instances.beats(connection, self.instance))
+        until = time.monotonic() + 2 * self._beat_s
+        while known and time.monotonic() < until:
+            await asyncio.sleep(min(LOOK_EVERY_S, self._beat_s))
+            found = await self._database.read(lambda connection: instances.beats(connection, self.instance))
+            if alive := sum(id not in known or at > known[id] for id, at in found.items()):
+                return alive
+        return 0
 
     def open(self, opening: Opening, usage: Usage | None = None) -> asyncio.Future[None]:
         """Book a call whose answer may begin before its end.
@@ -265,7 +283,14 @@ class Ledger:
             if now != call.recorded and id not in self._opened:
                 call.recorded = now
                 used.append({"call_id": id, **{f"new_{name}": n for name, n in zip(_USED, now, strict=True)}})
-        if not await self._database.write(partial(_beat, id=self.instance, used=used)):
+        try:
+            alive = await self._database.write(partial(_beat, id=self.instance, used=used))
+        except Exception as error:
+            if not is_of_rows(error):
+                raise
+            log.exception("what open calls have used could not be recorded")
+            alive = await self._database.write(partial(_beat, id=self.instance, used=[]))
+        if not alive:
             # The others took this process for dead and settled its calls; it goes on as a new one.
             self.instance = instances.new_instance_id()
             log.error("this process was taken for dead after a pause; its open calls were settled as interrupted")
@@ -308,15 +333,64 @@ class Ledger:
                     flushed.cancel()
                     raise
                 except Exception as error:
-                    self._settled[:0] = settled
-                    flushed.set_exception(error)
-                    flushed.exception()  # an opening that nobody awaits any more is not a warning
+                    failed: Exception | None = error
+                    if is_of_rows(error):
+                        failed = await self._one_by_one(opened, settled)
+                    else:
+                        self._settled[:0] = settled
+                    if failed is None:
+                        flushed.set_result(None)
+                    else:
+                        flushed.set_exception(failed)
+                        flushed.exception()  # an opening that nobody awaits any more is not a warning
                 else:
                     self._series |= series
                     flushed.set_result(None)
                     _tell(alarms)
         finally:
             self._writer = None
+
+    async def _one_by_one(self, opened: dict[str, Opening], settled: list[Settlement]) -> Exception | None:
+        """Write a group of which the database refused something, so that only that is refused.
+
+        Returns:
+            Why an opening was refused, or why the rest has to wait; None if neither is so.
+        """
+        failed: Exception | None = None
+        final = {settlement.id: settlement for settlement in reversed(settled)}
+        waiting = dict(final)
+        for id in dict.fromkeys((*opened, *final)):
+            steps: list[tuple[dict[str, Opening], list[Settlement]]] = []
+            if id in opened:
+                steps.append(({id: opened[id]}, []))
+            if id in final:
+                steps.append(({}, [final[id]]))
+            for opening, settlement in steps:
+                work = partial(_store, opened=opening, settled=settlement, instance=self.instance, known=self._series)
+                try:
+                    series, alarms = await self._database.write(work)
+                except Exception as error:
+                    if not is_of_rows(error):
+                        self._settled[:0] = waiting.values()
+                        return error
+                    if settlement:
+                        await self._set_aside(settlement[0], error)
+                    else:
+                        failed = error
+                else:
+                    self._series |= series
+                    _tell(alarms)
+            waiting.pop(id, None)
+        return failed
+
+    async def _set_aside(self, settlement: Settlement, error: Exception) -> None:
+        kept = told(settlement)
+        log.error("the database refused a settlement; it was set aside", settlement=kept, exc_info=error)
+        now = time.time_ns() // 1000
+        try:
+            _tell(await self._database.write(partial(_refuse, settlement=settlement, reason=repr(error), now=now)))
+        except Exception:
+            log.exception("a refused settlement could not be kept", settlement=kept)
 
 
 def _store(
@@ -381,21 +455,35 @@ def _recover(connection: Connection, now: int) -> tuple[int, list[Alarm]]:
     alive = select(instances_table.c.id).where(instances_table.c.id.not_in(dead))
     rows = list(connection.execute(_ABANDONED.where(calls.c.instance.not_in(alive)).with_for_update()))
     for ids in _chunks([row.id for row in rows]):
-        connection.execute(
-            update(calls)
-            .where(calls.c.id.in_(ids))
-            .values(
-                state="interrupted",
-                settled_at=now,
-                status=INTERRUPTED_STATUS,
-                error_code="interrupted",
-                cost_nanos=COST,
-            )
-        )
+        _interrupt(connection, ids, now)
     _, alarms = _book(connection, rows, [_booking(row, row, now) for row in rows], {})
     if dead:
         instances.remove(connection, dead)
     return len(rows), alarms
+
+
+def _refuse(connection: Connection, settlement: Settlement, reason: str, now: int) -> list[Alarm]:
+    set_aside(connection, settlement.id, now, reason, settlement)
+    mine = (calls.c.id == settlement.id, calls.c.state == "open")
+    rows = list(connection.execute(select(*(calls.c[name] for name in (*_FIXED, *_USED))).where(*mine)))
+    if not rows:
+        return []
+    _interrupt(connection, [settlement.id], now)
+    return _book(connection, rows, [_booking(row, row, now) for row in rows], {})[1]
+
+
+def _interrupt(connection: Connection, ids: list[str], now: int) -> None:
+    connection.execute(
+        update(calls)
+        .where(calls.c.id.in_(ids))
+        .values(
+            state="interrupted",
+            settled_at=now,
+            status=INTERRUPTED_STATUS,
+            error_code="interrupted",
+            cost_nanos=COST,
+        )
+    )
 
 
 def _beat(connection: Connection, id: str, used: list[dict[str, Any]]) -> bool:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from inhouse.kit.errors import APIError, RateLimited
 from inhouse.metering.usage import Usage
 
 _SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -49,11 +50,26 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._refused = Counter(
+            "inhouse_calls_refused",
+            "Calls that were not admitted, by the reason that clients read.",
+            ["operation", "model", "reason"],
+            registry=self.registry,
+        )
         self._series: dict[tuple[str, str, int], _Series] = {}
         self._open = Gauge("inhouse_calls_open", "Calls being served.", registry=self.registry)
 
     def opened(self) -> None:
         self._open.inc()
+
+    def refused(self, operation: str, model: str, error: APIError) -> None:
+        """A call that got no further than its limits, its budget or the ledger.
+
+        Counted by what was short: ``requests`` or ``tokens`` (a rate limit), ``insufficient_quota``, or the error's
+        code or type.
+        """
+        reason = error.type if isinstance(error, RateLimited) else error.code or error.type
+        self._refused.labels(operation, model, reason).inc()
 
     def settled(
         self,

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, except_, f
 
 from inhouse.metering import accounts, instances, rollups
 from inhouse.metering.ledger import COST, IS_OPEN
+from inhouse.metering.refusals import set_aside_ids
 from inhouse.storage.database import Database
 from inhouse.storage.schema import calls, spend_accounts, usage_rollups, usage_series
 from inhouse.storage.schema import instances as instances_table
@@ -78,6 +79,7 @@ def _verify(connection: Connection) -> Verdict:
         ),
         _orphans(connection),
         _accounts(connection),
+        Finding("settlements that the database refused", *set_aside_ids(connection, EXAMPLES)),
     ]
     return Verdict(
         calls=sum(by_state.values()),

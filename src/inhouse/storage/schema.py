@@ -207,6 +207,7 @@ project_limits = Table(
     Column("rpd", BigInteger),
     Column("tpm", BigInteger),
     Column("batch", BigInteger),
+    Column("ipm", BigInteger),
 )
 
 # What is counted against a monthly limit, an alert or prepaid credits; see metering.accounts.
@@ -330,6 +331,105 @@ audit_logs = Table(
     Column("actor_user_id", Text),
     Column("details", Text, nullable=False),  # JSON
     Index(None, "organization_id", "effective_at", "id"),
+)
+
+# Roles beside the built-in ones. ``project_id`` is empty where a role is the organization's.
+roles = Table(
+    "roles",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("permissions", Text, nullable=False),  # JSON list of scopes
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("created_by", Text),  # a user
+    UniqueConstraint("organization_id", "project_id", "name", name="uq_roles_name"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+group_users = Table(
+    "group_users",
+    metadata,
+    Column("group_id", Text, ForeignKey("groups.id"), primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True, index=True),
+    Column("added_at", BigInteger, nullable=False),
+)
+
+# Who has which role beside those of ``users`` and ``project_users``; ``role_id`` may name a built-in one.
+role_assignments = Table(
+    "role_assignments",
+    metadata,
+    Column("project_id", Text, primary_key=True),  # empty: in the organization
+    Column("principal_id", Text, primary_key=True),  # a user or a group
+    Column("role_id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "principal_id"),
+    Index(None, "role_id"),
+)
+
+# What an organization or one of its projects allows; NULL is not set.
+policies = Table(
+    "policies",
+    metadata,
+    Column("scope", Text, primary_key=True),  # an organization's or a project's id
+    Column("retention", Text),
+    Column("model_mode", Text),
+    Column("models", Text),  # JSON list
+    Column("tools_off", Text),  # JSON list
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("name", Text),
+    Column("content", Text, nullable=False),  # PEM
+    Column("valid_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+active_certificates = Table(
+    "active_certificates",
+    metadata,
+    Column("scope", Text, primary_key=True),  # an organization's or a project's id
+    Column("certificate_id", Text, ForeignKey("certificates.id"), primary_key=True),
+)
+
+# Tokens of batches that wait or run, against the batch queue's limit; see limits.batch_queue.
+enqueued_batches = Table(
+    "enqueued_batches",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "organization_id", "family"),
+)
+
+# Settlements that the database refused, kept for people; their calls were closed as interrupted.
+unsettled = Table(
+    "unsettled",
+    metadata,
+    Column("id", Text, primary_key=True),  # the call's
+    Column("at", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("settlement", Text, nullable=False),  # JSON
 )
 
 bindings = Table(

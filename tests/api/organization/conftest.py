@@ -21,9 +21,37 @@ from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.kit.ids import new_id
+from inhouse.limits import Limits
 from inhouse.metering.budgets import Budgets
+from inhouse.settings import LimitSettings
 from inhouse.storage.database import Database
 from inhouse.storage.schema import organizations, projects
+
+AUTHORITY = """-----BEGIN CERTIFICATE-----
+MIIBkDCCATWgAwIBAgIUHclu1BvgCBPc4m5Y22pp41j6kaQwCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRRXhhbXBsZSBhdXRob3JpdHkwIBcNMjYxMTIyMjAxMjIyWhgP
+MjEyNjEwMjkyMDEyMjJaMBwxGjAYBgNVBAMMEUV4YW1wbGUgYXV0aG9yaXR5MFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEH0nSNVPvDmLu/7USMMwckQJlfqfHYIBZ
+VNlqyFVrRxyLEl5rRBPY61BHvAAz8csgtib/dVBGG+PJav4yPSe0QqNTMFEwHQYD
+VR0OBBYEFLn2hfTpq3YNJ33k6KA26iyqqCENMB8GA1UdIwQYMBaAFLn2hfTpq3YN
+J33k6KA26iyqqCENMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIh
+AO7LY0aAUE8YTsuEBmwYY1zidDLLbhGMdr0zxa9D5WjZAiEAjPLijVXwEAyWjK2e
+UnIy7opnOCwh7enOKzZzRDtXW94=
+-----END CERTIFICATE-----
+"""
+"""A certificate of an authority, valid for a hundred years."""
+LEAF = """-----BEGIN CERTIFICATE-----
+MIIBcjCCARigAwIBAgIUCPWenOTze+XqIbJMUQ7DhX7uDGMwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEbGVhZjAgFw0yNjExMjIyMDEyMjJaGA8yMTI2MTAyOTIwMTIy
+MlowDzENMAsGA1UEAwwEbGVhZjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABMoK
+Gj9N+A3YR8hIUDEpQnUyW6cwhRZDjNuRnpurEeoWKz2hwHTwTgZ26jOAJrf27tdb
++fbK+ZssoCHyzcaOIQijUDBOMB0GA1UdDgQWBBRop6hoXYk5FhQy9XkZYuwGYRan
+4zAfBgNVHSMEGDAWgBRop6hoXYk5FhQy9XkZYuwGYRan4zAMBgNVHRMBAf8EAjAA
+MAoGCCqGSM49BAMCA0gAMEUCIGuBYdxM1bnC4c+zin1Qe8pQERkNut1N65qCTtJi
+ZpsqAiEAnd3J+lAnAPTYKrNEFSAT8/hsO6voaMDjVmYef+hlSUw=
+-----END CERTIFICATE-----
+"""
+"""One that is not of an authority."""
 
 
 class Tenant(msgspec.Struct):
@@ -56,13 +84,15 @@ class Site(msgspec.Struct):
     access: Access
     dispatcher: Any
     tenant: Callable[[], Any]
+    limits: Limits
 
 
 @pytest.fixture
 async def site(database: Database) -> AsyncIterator[Site]:
     access = Access(database)
     catalog = Catalog(load_cards(), Bindings(database))
-    faces = organization_faces(database, access, catalog, Budgets(database))
+    limits = Limits.of(LimitSettings(tier="tier_1"), database)
+    faces = organization_faces(database, access, catalog, Budgets(database), limits)
     dispatcher = Dispatcher(operations_of(*faces), access)
     http = httpx2.AsyncClient(transport=httpx2.ASGITransport(dispatcher), base_url="http://test/v1")
 
@@ -89,8 +119,9 @@ async def site(database: Database) -> AsyncIterator[Site]:
             organization, project, key.secret, key.key.id, admin.secret, client, http, InviteService(database, access)
         )
 
-    yield Site(database, access, dispatcher, tenant)
+    yield Site(database, access, dispatcher, tenant, limits)
     await http.aclose()
+    await limits.close()
 
 
 @pytest.fixture

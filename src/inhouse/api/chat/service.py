@@ -49,7 +49,7 @@ class ChatService:
                 async for batch in batches:
                     answer.add(batch)
             completion = answer.completion()
-            if body.store:
+            if _keeps(request, body):
                 completion.metadata = body.metadata or {}
                 await self._keep(request, body, completion)
             return completion
@@ -59,7 +59,7 @@ class ChatService:
     ) -> AsyncGenerator[list[wire.ChatCompletionChunk], None]:
         async with self._open(request, body) as call:
             chunks = Chunks(call, body)
-            whole = Whole(call, body) if body.store else None
+            whole = Whole(call, body) if _keeps(request, body) else None
             async with aclosing(generate(call, read(call, body))) as batches:
                 async for batch in batches:
                     if whole is not None:
@@ -161,6 +161,10 @@ class ChatService:
         if stored is None:
             raise _not_found(completion_id)
         return stored
+
+
+def _keeps(request: Request, body: wire.CreateChatCompletionRequest) -> bool:
+    return bool(body.store) and not request.caller.policy.zero_retention
 
 
 def _most(request: Request, body: wire.CreateChatCompletionRequest) -> Bound:

@@ -19,19 +19,29 @@ class Models:
     async def list(self, request: Request) -> wire.ModelList:
         """List the models that answer here.
 
-        Aliases and dated snapshots. A model of the catalog that nothing serves here is left out.
+        Aliases and dated snapshots. A model of the catalog that nothing serves here is left out, and so is one that the
+        project may not use.
         """
         names = dict.fromkeys(
             name for card in self._catalog.cards for name in (card.id, *(s.id for s in card.snapshots))
         )
         found = [(name, self._catalog.find(name)) for name in names]
-        return wire.ModelList(data=[await self._model(name, model) for name, model in found if model is not None])
+        allowed = request.caller.policy.allows_model
+        return wire.ModelList(
+            data=[
+                await self._model(name, model)
+                for name, model in found
+                if model is not None and allowed(name, model.card.id, model.snapshot.id)
+            ]
+        )
 
     @operation("GET", "/models/{model}", id="retrieveModel", tag="Models", errors=(NotFound,))
     async def retrieve(self, request: Request, model: str) -> wire.Model:
         """Get a model."""
         found = self._catalog.find(model)
         if found is None:
+            raise model_not_found(model)
+        if not request.caller.policy.allows_model(model, found.card.id, found.snapshot.id):
             raise model_not_found(model)
         return await self._model(model, found)
 

@@ -24,6 +24,8 @@ class Responses:
         With `stream`, the answer comes as server-sent events, ended by `response.completed`, `response.incomplete` or
         `response.failed`.
         """
+        if request.caller.policy.zero_retention:
+            body.store = False
         if body.background:
             if body.stream:
                 return EventStream(self._service.stream_background(request, body), style="typed")

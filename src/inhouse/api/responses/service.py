@@ -51,6 +51,8 @@ class ResponsesService:
             raise InvalidRequest(
                 "Missing required parameter: 'model'.", param="model", code="missing_required_parameter"
             )
+        for tool in body.tools or ():
+            request.caller.policy.check_tool(request.caller.project_id, str(tool.__struct_config__.tag))
         return self._calls.open(
             request.caller,
             request.operation.id,

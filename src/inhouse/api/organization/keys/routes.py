@@ -26,6 +26,22 @@ class ProjectKeys:
         return await self._service.retrieve(request.caller, project_id, api_key_id)
 
     @operation(
+        "POST",
+        _KEYS + "/{api_key_id}",
+        id="update-project-api-key",
+        tag="Projects",
+        errors=(InvalidRequest, NotFound),
+    )
+    async def update(
+        self, request: Request, project_id: str, api_key_id: str, body: wire.UpdateProjectKey
+    ) -> wire.ProjectKey:
+        """Change how long a key is valid, or what it may do.
+
+        In force at once.
+        """
+        return await self._service.update(request.caller, project_id, api_key_id, body)
+
+    @operation(
         "DELETE",
         _KEYS + "/{api_key_id}",
         id="delete-project-api-key",

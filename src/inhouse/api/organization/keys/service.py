@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, Row, and_, or_, select, update
 
 from inhouse.access import Caller, Key
+from inhouse.access.audit import record
 from inhouse.access.issuing import end, issue
 from inhouse.access.keys import new_key
 from inhouse.access.store import now
 from inhouse.api.organization.keys import wire
 from inhouse.api.organization.listing import page, seconds, seconds_or_none
-from inhouse.api.organization.office import Office, not_found, project_of
+from inhouse.api.organization.office import Office, active_project_of, not_found, project_of
 from inhouse.kit.errors import InvalidRequest
 from inhouse.storage.schema import api_keys, project_users, service_accounts, users
 
@@ -50,6 +52,36 @@ class ProjectKeyService(Office):
             return _project_key(_project_row(connection, project_id, key_id))
 
         return await self.read(work)
+
+    async def update(
+        self, caller: Caller, project_id: str, key_id: str, body: wire.UpdateProjectKey
+    ) -> wire.ProjectKey:
+        """In force at once."""
+
+        def work(connection: Connection) -> wire.ProjectKey:
+            active_project_of(connection, caller.organization_id, project_id)
+            _project_row(connection, project_id, key_id)
+            changes: dict[str, Any] = {}
+            if body.expires_in_seconds is not UNSET:
+                changes["expires_at"] = now() + body.expires_in_seconds * 1_000_000
+            told: dict[str, Any] = {}
+            if body.scopes is not UNSET:
+                changes |= {"permission": "restricted", "scopes": msgspec.json.encode(body.scopes).decode()}
+                told["scopes"] = body.scopes
+            if changes:
+                connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(changes))
+                record(
+                    connection,
+                    caller.organization_id,
+                    caller.actor,
+                    "api_key.updated",
+                    key_id,
+                    {"changes_requested": told},
+                    project_id=project_id,
+                )
+            return _project_key(_project_row(connection, project_id, key_id))
+
+        return await self.change(work)
 
     async def delete(self, caller: Caller, project_id: str, key_id: str) -> wire.ProjectKeyDeleted:
         def work(connection: Connection) -> None:

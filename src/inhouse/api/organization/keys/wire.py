@@ -70,6 +70,13 @@ class ListProjectKeysQuery(ListQuery, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
+class UpdateProjectKey(RequestObject, kw_only=True):
+    """What is to change."""
+
+    expires_in_seconds: Annotated[Lifetime | UnsetType, doc("How long it is valid from now on.")] = UNSET
+    scopes: Annotated[Scopes | UnsetType, doc("All that it may do from now on, e.g. `model.request`.")] = UNSET
+
+
 class ProjectKeyDeleted(Deleted, kw_only=True):
     """A key that ended."""
 

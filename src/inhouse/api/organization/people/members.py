@@ -21,7 +21,7 @@ from inhouse.api.organization.people.users import check_role, user_by_email, use
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.ids import new_id
 from inhouse.storage.database import lock
-from inhouse.storage.schema import project_users, service_accounts, users
+from inhouse.storage.schema import project_users, role_assignments, service_accounts, users
 
 ROLES = ("owner", "member")
 
@@ -108,6 +108,8 @@ class MemberService(Office):
             active_project_of(connection, caller.organization_id, project_id)
             _member_of(connection, project_id, user_id)
             connection.execute(delete(project_users).where(_is(project_id, user_id)))
+            mine = (role_assignments.c.project_id == project_id, role_assignments.c.principal_id == user_id)
+            connection.execute(delete(role_assignments).where(*mine))
             end_all_of(connection, caller.actor, user_id, project_id)
             record(connection, caller.organization_id, caller.actor, "user.deleted", user_id, project_id=project_id)
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from inhouse.access import Caller
 from inhouse.access.audit import Actor, record
 from inhouse.access.issuing import end_all_of
+from inhouse.access.roles import built_in, not_more
 from inhouse.access.store import now
 from inhouse.api.organization.listing import ListQuery, page, seconds, seconds_or_none
 from inhouse.api.organization.office import Office, active_project_of, not_found
@@ -18,7 +19,15 @@ from inhouse.api.organization.people import wire
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.ids import new_id
 from inhouse.storage.database import lock
-from inhouse.storage.schema import api_keys, invites, project_users, projects, users
+from inhouse.storage.schema import (
+    api_keys,
+    group_users,
+    invites,
+    project_users,
+    projects,
+    role_assignments,
+    users,
+)
 
 INVITE_US = 7 * 86_400 * 1_000_000
 """How long an invite can be accepted."""
@@ -48,7 +57,9 @@ class UserService(Office):
 
     async def update(self, caller: Caller, user_id: str, body: wire.UpdateUser) -> wire.User:
         if body.role_id is not None:
-            raise InvalidRequest("Custom roles are not offered here.", param="role_id", code="unsupported_parameter")
+            raise InvalidRequest(
+                "Assign roles with /organization/users/{user_id}/roles.", param="role_id", code="unsupported_parameter"
+            )
         changes = {
             name: value
             for name in ("role", "technical_level", "developer_persona")
@@ -56,6 +67,7 @@ class UserService(Office):
         }
         if body.role is not None:
             check_role(body.role, ROLES)
+            not_more(caller, built_in(body.role, project=False).permissions)
 
         def work(connection: Connection) -> wire.User:
             user = user_of(connection, caller.organization_id, user_id)
@@ -72,6 +84,8 @@ class UserService(Office):
         def work(connection: Connection) -> None:
             user_of(connection, caller.organization_id, user_id)
             connection.execute(delete(project_users).where(project_users.c.user_id == user_id))
+            connection.execute(delete(group_users).where(group_users.c.user_id == user_id))
+            connection.execute(delete(role_assignments).where(role_assignments.c.principal_id == user_id))
             connection.execute(update(users).where(users.c.id == user_id).values(deleted_at=now()))
             end_all_of(connection, caller.actor, user_id)
             record(connection, caller.organization_id, caller.actor, "user.deleted", user_id)
@@ -190,6 +204,11 @@ def user_of(connection: Connection, organization_id: str, user_id: str) -> Row[A
     if row is None:
         raise not_found("user", user_id)
     return row
+
+
+def shown_user(connection: Connection, row: Row[Any]) -> wire.User:
+    """A row of ``user_of`` as clients read it."""
+    return _shown(connection, [row])[0]
 
 
 def user_by_email(connection: Connection, organization_id: str, email: str) -> Row[Any]:

@@ -77,7 +77,7 @@ class UpdateUser(RequestObject, kw_only=True):
     """What is to change."""
 
     role: Annotated[str | None, doc("`owner` or `reader`.")] = None
-    role_id: Annotated[str | None, doc("Not offered here: roles are those two.")] = None
+    role_id: Annotated[str | None, doc("Not offered here: roles are assigned by operations of their own.")] = None
     technical_level: Annotated[Annotated[str, Meta(max_length=64)] | None, doc("Kept as it is given.")] = None
     developer_persona: Annotated[Annotated[str, Meta(max_length=64)] | None, doc("Kept as it is given.")] = None
 

@@ -1,0 +1,1 @@
+"""What projects allow: models, hosted tools, retention."""
