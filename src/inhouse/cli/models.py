@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -28,6 +29,17 @@ from inhouse.engines.weights import (
 from inhouse.kit.money import format_dollars
 from inhouse.settings import Settings
 from inhouse.storage.database import Database
+
+
+class Strategy(StrEnum):
+    """``WindowStrategy``, for the command line."""
+
+    native = "native"
+    read = "read"
+    truncate = "truncate"
+
+
+_LONGER = {"native": "refused", "read": "read in passages", "truncate": "without their oldest items"}
 
 app = typer.Typer(no_args_is_help=True, help="Models, and what serves them.")
 
@@ -76,6 +88,8 @@ def show(model: str, data_dir: DataDir = None) -> None:
         for place, binding in enumerate(await catalog.bindings.history(card.id)):
             name = "served by" if place == 0 else "before"
             out.print(f"  {name:9} {describe(binding.deployment)}, {_day(binding.bound_at)} by {binding.actor}")
+            if place == 0 and binding.deployment is not None:
+                out.print(f"  longer prompts than it holds: {_LONGER[binding.deployment.window_strategy]}")
 
     with told():
         with_database(settings_of(data_dir), work)
@@ -104,6 +118,16 @@ def use(
         list[str] | None, typer.Option(help="Environment variable that holds the server's key, likewise.")
     ] = None,
     window: Annotated[int | None, typer.Option(min=1, help="Tokens of the deployment's window.")] = None,
+    window_strategy: Annotated[
+        Strategy | None,
+        typer.Option(
+            help="What is done with prompts that are longer: refuse them (native), read passages (read), or drop the "
+            "oldest items (truncate). Weights of this machine read, servers refuse, unless told otherwise."
+        ),
+    ] = None,
+    read_tokens: Annotated[
+        int | None, typer.Option(min=256, help="Tokens of the passages that are read of a longer prompt.")
+    ] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Sequences that are generated at once.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Where a request names none.")] = None,
@@ -118,13 +142,18 @@ def use(
         if sum([weights is not None, bool(upstream), none]) != 1:
             raise Refused("name weights, or --upstream, or --none")
         deployment: Deployment | None = None
+        reading: dict[str, Any] = {"read_tokens": read_tokens}
+        if window_strategy is not None:
+            reading["window_strategy"] = window_strategy.value
         if upstream:
             deployment = Remote(
                 upstream=UpstreamSpec(targets=_targets(upstream, upstream_model or [], upstream_key_env or [])),
                 window=window,
+                **reading,
             )
         elif weights is not None:
             deployment = _embedded(weights, window, slots, threads, temperature, top_p)
+            deployment = msgspec.structs.replace(deployment, **reading)
             pull_deployments(settings, [deployment])
 
         async def work(database: Database) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from typing import Literal
 
 import msgspec
 
 from inhouse.engines.protocol import DecodingDefaults
 from inhouse.engines.upstream import UpstreamSpec
 from inhouse.engines.weights import Manifest
+
+WindowStrategy = Literal["native", "read", "truncate"]
+"""What is done with a prompt that the card's window holds and the deployment's does not: it is refused, it is read in
+part (see ``generation.reading``), or its oldest items are dropped, as ``truncation: auto`` asks for."""
 
 
 class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -30,6 +35,9 @@ class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_d
     slots: int | None = None
     threads: int | None = None
     kv_tokens: int | None = None
+    window_strategy: WindowStrategy = "read"
+    read_tokens: int | None = None
+    """Tokens of passages that are read of a longer prompt."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Embedded:
@@ -59,6 +67,8 @@ class Remote(msgspec.Struct, tag="upstream", frozen=True, kw_only=True, omit_def
     upstream: UpstreamSpec
     window: int | None = None
     """Tokens; None asks the server, and trusts the card if it does not tell."""
+    window_strategy: WindowStrategy = "native"
+    read_tokens: int | None = None
 
     @cached_property
     def id(self) -> str:
