@@ -25,8 +25,8 @@ from inhouse.limits.demand import CHARACTERS_PER_TOKEN
 
 ROOM_FOR_ANSWER = 1024
 """Tokens kept free for the answer where the request names no limit."""
-READ_TOKENS = 2_000
-"""Tokens of passages that an embedded model reads of a longer prompt: half a minute on two cores."""
+READ_TOKENS = 1_500
+"""Tokens of passages that an embedded model reads of a longer prompt: what two cores read in some 15 s."""
 UPSTREAM_SHARE = 0.5
 """Of an upstream's window, likewise."""
 READ_HEADER = "x-inhouse-read"

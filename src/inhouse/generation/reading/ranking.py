@@ -62,7 +62,7 @@ def index(text: str, known: dict[str, int] | None = None) -> Index:
     known = {} if known is None else known
     starts = passages(text)
     words, ends = array("I"), array("I")
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, end in zip(starts, [*starts, len(text)][1:], strict=True):
         words.extend(_hashes(text[start:end], known))
         ends.append(len(words))
     return Index(array("I", starts).tobytes(), words.tobytes(), ends.tobytes())

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from inhouse.generation.reading.passages import MOST
 from inhouse.generation.reading.ranking import STOP, Corpus, Index, hash_of, index, words_of
 
 HOPS = 2
@@ -19,6 +20,8 @@ SPREAD_SHARE = 0.7
 _HOP_TERMS = 12
 _HOP_FROM = 3
 """Passages whose words the next search takes."""
+_MISSED = 8
+"""Passages that are too long for what is left, after which none further is tried."""
 _RARE = 0.01
 """A word in at most this share of the passages may lead further."""
 _SENTENCE = re.compile(r"[^.!?\n]+")
@@ -93,6 +96,9 @@ class _Finder:
                 self._take(found, self._left // (HOPS - hop))
                 scores = [max(pair) for pair in zip(scores, found, strict=True)]
             self._take(scores, self._left)
+            if not self._chosen:  # none of its words occurs
+                self.whole = True
+                self._spread(total)
         return list(self._chosen.values())
 
     def _span(self, passage: int) -> tuple[int, int, int]:
@@ -103,13 +109,17 @@ class _Finder:
 
     def _take(self, scores: Sequence[float], characters: int) -> None:
         """The best passages that are not chosen yet, up to so many characters."""
+        missed = 0
         for passage in sorted((each for each in range(len(scores)) if scores[each] > 0), key=lambda at: -scores[at]):
             if passage in self._chosen:
                 continue
             span = self._span(passage)
             size = span[2] - span[1]
             if size > characters:
-                return
+                missed += 1
+                if missed > _MISSED:
+                    return
+                continue
             self._chosen[passage] = span
             characters -= size
             self._left -= size
@@ -117,10 +127,7 @@ class _Finder:
     def _spread(self, characters: int) -> None:
         """The first passage of each of as many equal parts of the prompt as fit."""
         count = len(self._corpus)
-        if not count:
-            return
-        average = max(1, sum(len(text) for text in self._job.texts) // count)
-        parts = min(count, max(1, characters // average))
+        parts = min(count, max(1, characters // MOST))
         scores = [0.0] * count
         for part in range(parts):
             scores[part * count // parts] = 1.0
