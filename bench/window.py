@@ -26,7 +26,7 @@ from inhouse.generation.reading.search import Found, Job
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.worker import searched
 
-CHARACTERS_PER_TOKEN = 3.55
+CHARACTERS_PER_TOKEN = 4.06
 """Of the made text, by Qwen's tokenizer."""
 Asked = tuple[dict[str, float], str, list[str]]
 """Sentences with their depths, the question, and what must be found."""

@@ -236,11 +236,11 @@ def test_a_long_prompt_is_cached_in_multiples_of_128_and_cheaper(client: OpenAI,
 def test_what_does_not_fit_the_window_is_refused(client: OpenAI, tools: bool) -> None:
     options: dict[str, Any] = {"tools": [{"type": "function", "function": {"name": "f"}}]} if tools else {}
     with pytest.raises(BadRequestError) as refused:
-        ask(client, "word " * 10_000, **options)
+        ask(client, "word " * 1_100_000, **options)
     error = refused.value
     assert (error.code, error.param, error.type) == ("context_length_exceeded", "messages", "invalid_request_error")
     assert error.body["message"].startswith(
-        "This model's maximum context length is 8192 tokens. However, your messages"
+        "This model's maximum context length is 1047576 tokens. However, your messages"
     )
     what = "messages or functions" if tools else "messages"
     assert error.body["message"].endswith(f"Please reduce the length of the {what}.")

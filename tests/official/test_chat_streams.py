@@ -173,7 +173,7 @@ def test_what_is_wrong_before_the_first_chunk_is_an_http_error(client: OpenAI) -
     with pytest.raises(NotFoundError, match="does not exist"):
         client.chat.completions.create(**{**COUNTING, "model": "nope"}, stream=True)
     with pytest.raises(BadRequestError) as refused:
-        client.chat.completions.create(model=FAST, messages=user("word " * 10_000), stream=True)
+        client.chat.completions.create(model=FAST, messages=user("word " * 1_100_000), stream=True)
     assert refused.value.code == "context_length_exceeded"
 
 

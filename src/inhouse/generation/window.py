@@ -7,6 +7,7 @@ deployment's strategy decides, see ``WindowStrategy``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import msgspec
 
@@ -29,6 +30,8 @@ READ_TOKENS = 1_500
 """Tokens of passages that an embedded model reads of a longer prompt: what two cores read in some 15 s."""
 UPSTREAM_SHARE = 0.5
 """Of an upstream's window, likewise."""
+_SURELY_FITS = 4_096
+"""Characters that every window holds."""
 READ_HEADER = "x-inhouse-read"
 
 
@@ -196,7 +199,10 @@ async def fitted_for_upstream(
     if call.deployment.window_strategy != "read" or request.truncate:
         return request, 0
     characters = sum(map(_length, request.items))
-    window = call.deployment.window or (await upstream.window() if characters > 4_096 else None)
+    window = call.deployment.window
+    if window is None and characters > _SURELY_FITS:
+        with contextlib.suppress(EngineFailed):  # one that lists no models is asked as it is
+            window = await upstream.window()
     if window is None or window >= call.card.context_window:
         return request, 0
     room = window - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, window // 4)
