@@ -21,6 +21,7 @@ from inhouse.api.organization.usage.service import UsageService
 from inhouse.api.organization.usage.store import UsageStore
 from inhouse.catalog import Catalog
 from inhouse.metering.budgets import Budgets
+from inhouse.metering.ledger import Ledger
 from inhouse.storage.database import Database
 
 FACES = (
@@ -38,11 +39,13 @@ FACES = (
 )
 
 
-def organization_faces(database: Database, access: Access, catalog: Catalog, budgets: Budgets) -> tuple[Any, ...]:
+def organization_faces(
+    database: Database, access: Access, catalog: Catalog, budgets: Budgets, ledger: Ledger
+) -> tuple[Any, ...]:
     """One of each of ``FACES``."""
     spend = SpendService(database, access, budgets)
     return (
-        Usage(UsageService(UsageStore(database), catalog)),
+        Usage(UsageService(UsageStore(database), catalog, ledger)),
         Projects(ProjectService(database, access)),
         ProjectKeys(ProjectKeyService(database, access)),
         Members(MemberService(database, access)),
