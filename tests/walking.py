@@ -156,6 +156,7 @@ class Walk:
 
     async def rows(self) -> list[Any]:
         """The ledger's rows, oldest first."""
+        await self.platform.ledger.written()
         query = select(calls).order_by(calls.c.created_at)
         return list(await self.platform.database.read(lambda connection: connection.execute(query).all()))
 

@@ -22,6 +22,7 @@ from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.kit.ids import new_id
 from inhouse.metering.budgets import Budgets
+from inhouse.metering.ledger import Ledger
 from inhouse.storage.database import Database
 from inhouse.storage.schema import organizations, projects
 
@@ -62,7 +63,7 @@ class Site(msgspec.Struct):
 async def site(database: Database) -> AsyncIterator[Site]:
     access = Access(database)
     catalog = Catalog(load_cards(), Bindings(database))
-    faces = organization_faces(database, access, catalog, Budgets(database))
+    faces = organization_faces(database, access, catalog, Budgets(database), Ledger(database))
     dispatcher = Dispatcher(operations_of(*faces), access)
     http = httpx2.AsyncClient(transport=httpx2.ASGITransport(dispatcher), base_url="http://test/v1")
 
