@@ -71,7 +71,8 @@ class Platform:
         self.database = Database(settings.database_url)
         self.access = Access(self.database)
         self.metrics = Metrics()
-        self.ledger = Ledger(self.database)
+        file = self.database.file
+        self.ledger = Ledger(self.database, None if file is None else file.with_suffix(".ledger"))
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
         self.limits = Limits.of(settings.limits, self.database)
@@ -90,7 +91,7 @@ class Platform:
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
             WebhookEndpoints(self.webhooks),
-            *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits),
+            *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits, self.ledger),
         )
         self._v1 = Dispatcher(
             operations,

@@ -26,7 +26,8 @@ from inhouse.kit.errors import APIError
 from inhouse.limits import Admission, Demand, Limits
 from inhouse.limits.service import Pool
 from inhouse.metering.budgets import Budgets
-from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger, Opening, Settlement
+from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.pricing import Bound, Rates, rates, service_tier
 from inhouse.metering.usage import Usage, family_of
