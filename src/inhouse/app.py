@@ -31,16 +31,18 @@ from inhouse.api.responses.background import Background
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.api.uploads.routes import UploadsFace
-from inhouse.calls import Calls
+from inhouse.calls import Calls, Materials
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.catalog.terms import load_terms
 from inhouse.console.models import model_pages
+from inhouse.documents import Documents
 from inhouse.engines.deployments import Deployment
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
 from inhouse.files import Files
+from inhouse.files.fetching import Fetcher
 from inhouse.files.sweeping import Sweeper
 from inhouse.files.uploads import Uploads
 from inhouse.health import Health
@@ -78,13 +80,15 @@ class Platform:
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
         self.limits = Limits.of(settings.limits, self.database)
         self.budgets = Budgets(self.database)
-        self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         self.jobs = Runner(self.database)
         blobs = Blobs(settings.data_dir / "blobs", settings.data_dir / "scratch", settings.files.url)
         self.files = Files(self.database, blobs, quota=settings.files.project_quota_bytes or None)
         uploads = Uploads(self.files)
         self.sweeper = Sweeper(self.files, uploads)
+        self.documents = Documents(timeout_s=settings.files.document_timeout_s, memory=settings.files.document_memory)
+        materials = Materials(self.files, self.documents, Fetcher(settings.files.fetch))
+        self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics, materials)
         background = Background(self.calls, self.database, self.jobs)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),

@@ -14,14 +14,18 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from types import TracebackType
+from typing import NamedTuple
 
 import msgspec
 
 from inhouse.access import Caller
 from inhouse.catalog import Catalog, Resolved
+from inhouse.documents import Documents
 from inhouse.engines.deployments import Embedded
 from inhouse.engines.pool import Engine, EnginePool
 from inhouse.engines.protocol import DecodingDefaults
+from inhouse.files import Files
+from inhouse.files.fetching import Fetcher
 from inhouse.kit.errors import APIError
 from inhouse.limits import Admission, Demand, Limits
 from inhouse.limits.service import Pool
@@ -30,6 +34,14 @@ from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger, Opening, Sett
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.pricing import Bound, Rates, rates, service_tier
 from inhouse.metering.usage import Usage, family_of
+
+
+class Materials(NamedTuple):
+    """What a call reads beside its request: files of the project, and documents."""
+
+    files: Files
+    documents: Documents
+    fetcher: Fetcher
 
 
 class Calls:
@@ -43,7 +55,9 @@ class Calls:
         budgets: Budgets,
         engines: EnginePool,
         metrics: Metrics,
+        materials: Materials | None = None,
     ) -> None:
+        self._materials = materials
         self._catalog = catalog
         self._limits = limits
         self._ledger = ledger
@@ -119,6 +133,7 @@ class Calls:
             respond,
             streams=streams,
             most=most or Bound(),
+            materials=self._materials,
         )
 
 
@@ -142,7 +157,9 @@ class Call:
         *,
         streams: bool,
         most: Bound,
+        materials: Materials | None = None,
     ) -> None:
+        self.materials = materials
         self.card = resolved.card
         self.snapshot = resolved.snapshot
         self.deployment = resolved.deployment

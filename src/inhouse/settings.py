@@ -106,6 +106,19 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     project_quota_bytes: Annotated[
         int, Meta(ge=0, description="Bytes that the files of one project may take together; 0 for no limit.")
     ] = 2_500_000_000_000
+    fetch: Annotated[
+        Literal["public", "any", "off"],
+        Meta(
+            description="Files that requests name by URL: downloaded from public addresses only, from any (also of "
+            "your own network), or not at all."
+        ),
+    ] = "public"
+    document_timeout_s: Annotated[
+        float, Meta(gt=0, description="Seconds that reading one document may take, OCR of scanned pages included.")
+    ] = 300.0
+    document_memory: Annotated[
+        int, Meta(ge=268_435_456, description="Bytes of address space that reading one document may take.")
+    ] = 3_221_225_472
 
 
 class Engines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import hashlib
 import os
 import signal
 import sys
 import tempfile
+from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -25,6 +27,8 @@ from inhouse.documents.worker import Limits, Result
 MOST_TEXT = 64 * 1024 * 1024
 """Bytes of text that one document may have."""
 _PIECE = 256 * 1024
+_MOST_REMEMBERED = 16 * 1024 * 1024
+"""Characters of documents that are kept for the next turn of a conversation."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -68,6 +72,8 @@ class Documents:
         self._timeout_s = timeout_s
         self._memory = memory
         self._turns = asyncio.Semaphore(at_once)
+        self._recent: OrderedDict[tuple[str, str, str, str], Document] = OrderedDict()
+        self._recent_size = 0
 
     async def read(self, path: Path, filename: str, media_type: str = "") -> Document:
         """The text of the file at ``path``.
@@ -91,6 +97,28 @@ class Documents:
                 found = Document(PARSED[extension], await self._parse(path, extension))
         if not any(page.text.strip() for page in found.pages):
             raise DocumentError("invalid_file", "The file has no text that can be read.")
+        return found
+
+    async def read_again(self, project_id: str, data: bytes, filename: str, media_type: str = "") -> Document:
+        """As ``read``, for files that a project's conversations read over and over: the last ones are remembered.
+
+        What is remembered is found only by the project whose file it was. Raises as ``read``.
+        """
+        key = (project_id, hashlib.sha256(data).hexdigest(), filename, media_type)
+        found = self._recent.get(key)
+        if found is not None:
+            self._recent.move_to_end(key)
+            return found
+        with tempfile.NamedTemporaryFile(prefix="inhouse-document-") as file:
+            await asyncio.to_thread(file.write, data)
+            file.flush()
+            found = await self.read(Path(file.name), filename, media_type)
+        size = _size(found)
+        if size <= _MOST_REMEMBERED and key not in self._recent:
+            self._recent[key] = found
+            self._recent_size += size
+            while self._recent_size > _MOST_REMEMBERED:
+                self._recent_size -= _size(self._recent.popitem(last=False)[1])
         return found
 
     async def _parse(self, path: Path, extension: str) -> tuple[Page, ...]:
@@ -151,6 +179,10 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         await asyncio.shield(child.wait())
+
+
+def _size(document: Document) -> int:
+    return sum(len(page.text) for page in document.pages)
 
 
 def _environment(folder: str) -> dict[str, str]:
