@@ -24,6 +24,12 @@ def write(environ: dict[str, str], text: str) -> Path:
     return file
 
 
+def test_files_are_kept_at_known_kinds_of_urls(environ: dict[str, str]) -> None:
+    environ["INHOUSE_FILES__URL"] = "ftp://host/folder"
+    with pytest.raises(SettingsError, match="INHOUSE_FILES__URL"):
+        load({}, environ)
+
+
 def test_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     settings = load({}, {})

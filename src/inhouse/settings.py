@@ -97,7 +97,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What clients upload, and what is made for them."""
 
     url: Annotated[
-        str | None,
+        Annotated[str, Meta(pattern="^(s3|gs|az)://.")] | None,
         Meta(
             description="Where contents of files are kept: `s3://bucket/prefix`, `gs://…` or `az://…`; credentials "
             "come from the variables of the provider's own tools. Default: the folder `blobs` in the data folder."

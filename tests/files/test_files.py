@@ -248,6 +248,23 @@ async def test_cancelled_and_expired_uploads_keep_nothing(files: Files, uploads:
     assert await blobs_of(files) == set()
 
 
+async def test_parts_that_go_meanwhile_make_no_file(
+    files: Files, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await begin(uploads, 3)
+    part = await uploads.add_part(MINE, upload, await spooled(files, b"abc"))
+    spool: Callable[[], Spool] = files.spool
+
+    def cancelled() -> Spool:
+        (files.blobs._folder / "parts").rename(files.blobs._folder / "gone")
+        return spool()
+
+    monkeypatch.setattr(files, "spool", cancelled)
+    with pytest.raises(InvalidRequest, match="meanwhile"):
+        await uploads.complete(MINE, upload, [part.id], None)
+    assert (await files.page(MINE, after=None, limit=10, order="asc", purpose=None))[0] == []
+
+
 async def test_another_projects_uploads_do_not_exist(files: Files, uploads: Uploads) -> None:
     upload = await begin(uploads, 3)
     part = await uploads.add_part(MINE, upload, await spooled(files, b"abc"))

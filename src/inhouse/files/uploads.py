@@ -124,10 +124,7 @@ class Uploads:
             )
         spool = self._files.spool()
         try:
-            for part in parts:
-                async for piece in self._files.blobs.pieces(part.blob):
-                    await spool.write(piece)
-            await spool.finish()
+            await self._gather(parts, spool, upload_id)
             if md5 is not None and md5.lower() != spool.md5:
                 raise InvalidRequest(
                     f"The MD5 checksum of the uploaded parts ({spool.md5}) does not match '{md5}'.", param="md5"
@@ -155,6 +152,18 @@ class Uploads:
             raise
         await self._files.forget(gone)
         return msgspec.structs.replace(upload, status="completed", file_id=made.id), made
+
+    async def _gather(self, parts: Sequence[StoredPart], spool: Spool, upload_id: str) -> None:
+        """Write the parts to one scratch file."""
+        try:
+            for part in parts:
+                async for piece in self._files.blobs.pieces(part.blob):
+                    await spool.write(piece)
+        except FileNotFoundError:
+            raise InvalidRequest(
+                f"Upload '{upload_id}' was completed or cancelled meanwhile.", param="upload_id"
+            ) from None
+        await spool.finish()
 
     async def cancel(self, project_id: str, upload_id: str) -> StoredUpload:
         """Give an upload up. Asked again, nothing changes.
