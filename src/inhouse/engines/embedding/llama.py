@@ -24,6 +24,7 @@ class LlamaEncoder:
     length.
 
     Args:
+        window: tokens of one piece, at most; the model's own window is kept, too.
         pooling: how tokens become one vector, ``mean``, ``cls`` or ``last``; None takes what the file says.
 
     Raises:
@@ -31,12 +32,12 @@ class LlamaEncoder:
         OSError: the file is not there.
     """
 
-    def __init__(self, path: Path, threads: int, pooling: str | None = None) -> None:
+    def __init__(self, path: Path, threads: int, pooling: str | None = None, window: int = LONGEST_WINDOW) -> None:
         import xllamacpp
 
         if pooling not in (None, *POOLINGS):
             raise ValueError(f"pooling is one of {', '.join(POOLINGS)}, not {pooling!r}")
-        window = min(inspect_gguf(path).window or LONGEST_WINDOW, LONGEST_WINDOW)
+        window = min(inspect_gguf(path).window or window, window)
         p = xllamacpp.CommonParams()
         p.model.path = str(path)
         # It always listens; nobody knows the key.

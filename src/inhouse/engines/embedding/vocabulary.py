@@ -52,7 +52,7 @@ class Vocabulary:
         """
         if isinstance(given, list):
             return len(given)
-        size = len(given) if len(given) <= SURELY_TOO_LONG else SLICE
+        size = SLICE if len(given) > SURELY_TOO_LONG else SURELY_TOO_LONG
         count = 0
         for start in range(0, len(given), size):
             stop.check()
