@@ -22,6 +22,8 @@ from inhouse.api.completions.service import CompletionsService
 from inhouse.api.conversations.routes import Conversations
 from inhouse.api.conversations.service import ConversationsService
 from inhouse.api.dispatch import Dispatcher
+from inhouse.api.embeddings.routes import Embeddings
+from inhouse.api.embeddings.service import EmbeddingsService
 from inhouse.api.files.routes import FilesFace
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
@@ -95,6 +97,7 @@ class Platform:
             Responses(ResponsesService(self.calls, self.database, background)),
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
+            Embeddings(EmbeddingsService(self.calls)),
             FilesFace(self.files),
             UploadsFace(uploads),
             Models(self.catalog, self.serving),
