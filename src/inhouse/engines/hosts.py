@@ -42,6 +42,22 @@ HOSTS: dict[Kind, Host] = {
         endpoints=frozenset({"embeddings"}),
         packages=("onnxruntime", "tokenizers", "numpy"),
     ),
+    "whisper": Host(
+        module="inhouse.engines.transcription.host",
+        runs_on="faster-whisper",
+        formats=frozenset({"ctranslate2"}),
+        capability="transcription",
+        endpoints=frozenset({"transcription", "translation"}),
+        packages=("faster_whisper", "ctranslate2", "av", "numpy"),
+    ),
+    "speech": Host(
+        module="inhouse.engines.speech.host",
+        runs_on="ONNX Runtime",
+        formats=frozenset({"onnx"}),
+        capability="speech",
+        endpoints=frozenset({"speech_generation"}),
+        packages=("onnxruntime", "av", "numpy"),
+    ),
 }
 
 

@@ -16,13 +16,7 @@ class SpeakRequest(msgspec.Struct, frozen=True):
     speed: float = 1.0
 
 
-class Spoken(msgspec.Struct, tag="spoken"):
-    """The last item: how long it was."""
-
-    seconds: float
-
-
-class Heard(msgspec.Struct, tag="heard"):
+class Heard(msgspec.Struct):
     """Bytes in the format asked for, as soon as they are there."""
 
     audio: bytes
