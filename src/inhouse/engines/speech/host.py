@@ -9,12 +9,10 @@ from inhouse.engines.audio.formats import RATE
 from inhouse.engines.hosting import HostServer, Stop
 from inhouse.engines.protocol import Refused
 from inhouse.engines.speech.kokoro import FASTEST, SLOWEST, Kokoro, Unspeakable
-from inhouse.engines.speech.shapes import Heard, SpeakRequest
+from inhouse.engines.speech.shapes import UNSPEAKABLE, Heard, SpeakRequest
 from inhouse.engines.speech.stretching import Stretcher
 from inhouse.engines.speech.voices import voice_of
 
-UNSPEAKABLE = "unspeakable"
-"""Code of a refusal: nothing in the text can be said."""
 
 
 def speak(model: Kokoro, request: SpeakRequest, stop: Stop) -> Iterator[Heard]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from inhouse.engines.audio.formats import RATE
 from inhouse.engines.speech.normalization import normalize
-from inhouse.engines.speech.phonemes import Accent, Lexicons
+from inhouse.engines.speech.phonemes import Lexicons
 from inhouse.engines.speech.sentences import portions
 from inhouse.engines.speech.spelling import Speller
-from inhouse.engines.speech.voices import KOKORO, accent_of
+from inhouse.engines.speech.voices import KOKORO, Accent, accent_of
 
 MAX_PHONEMES = 510
 """Positions of the model's window, less one at each end."""

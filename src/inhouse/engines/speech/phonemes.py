@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
-
 import msgspec
 
 from inhouse.engines.speech.spelling import Speller
+from inhouse.engines.speech.voices import Accent
 
-Accent = Literal["us", "gb"]
 Entry = str | dict[str, str | None]
 
 VOWELS = frozenset("AIOQWYaiuæɑɒɔəɛɜɪʊʌᵊᵻ")

@@ -6,6 +6,9 @@ import msgspec
 
 from inhouse.engines.audio.formats import Format
 
+UNSPEAKABLE = "unspeakable"
+"""Code of a refusal: nothing in the text can be said."""
+
 
 class SpeakRequest(msgspec.Struct, frozen=True):
     """A text to speak. ``voice`` is a name of the contract, or one of the model's own."""

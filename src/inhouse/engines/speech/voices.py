@@ -6,7 +6,9 @@ and manner, and is documented in ``docs/audio.md``. Kokoro's own English voices 
 
 from __future__ import annotations
 
-from inhouse.engines.speech.phonemes import Accent
+from typing import Literal
+
+Accent = Literal["us", "gb"]
 
 OFFICIAL = {
     "alloy": "af_alloy",

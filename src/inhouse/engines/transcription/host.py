@@ -9,11 +9,9 @@ from inhouse.engines.audio.decoding import Undecodable, WrongLength
 from inhouse.engines.hosting import HostServer, Stop
 from inhouse.engines.protocol import Refused
 from inhouse.engines.transcription.recognizer import Recognizer
-from inhouse.engines.transcription.shapes import Item, TranscribeRequest
+from inhouse.engines.transcription.shapes import TOO_LONG, TOO_SHORT, UNDECODABLE, Item, TranscribeRequest
 from inhouse.engines.transcription.speakers import VoiceEncoder
 
-UNDECODABLE, TOO_SHORT, TOO_LONG = "undecodable", "too_short", "too_long"
-"""Codes of refusals; the face words them as the contract does. Those of length carry the seconds as message."""
 ENCODER = "voice-encoder.pt"
 
 

@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+UNDECODABLE, TOO_SHORT, TOO_LONG = "undecodable", "too_short", "too_long"
+"""Codes of refusals; the face words them as the contract does. Those of length carry the seconds as message."""
+
 
 class VoiceActivity(msgspec.Struct, frozen=True):
     """How speech is told from silence, as the contract's ``server_vad`` names it."""
