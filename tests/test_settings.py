@@ -57,6 +57,8 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "server.keepalive_s": ("2.5", "2.5"),
         "server.metrics_token": ("m", "'m'"),
         "database.url": ("postgresql://h/d", "'postgresql://h/d'"),
+        "files.url": ("s3://bucket", "'s3://bucket'"),
+        "files.project_quota_bytes": ("5", "5"),
         "engines.slots": ("3", "3"),
         "engines.threads": ("2", "2"),
         "engines.kv_tokens": ("4096", "4096"),

@@ -22,6 +22,7 @@ from inhouse.api.completions.service import CompletionsService
 from inhouse.api.conversations.routes import Conversations
 from inhouse.api.conversations.service import ConversationsService
 from inhouse.api.dispatch import Dispatcher
+from inhouse.api.files.routes import FilesFace
 from inhouse.api.models.routes import Models
 from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
@@ -29,6 +30,7 @@ from inhouse.api.organization.faces import organization_faces
 from inhouse.api.responses.background import Background
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
+from inhouse.api.uploads.routes import UploadsFace
 from inhouse.calls import Calls
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
@@ -38,6 +40,9 @@ from inhouse.console.models import model_pages
 from inhouse.engines.deployments import Deployment
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
+from inhouse.files import Files
+from inhouse.files.sweeping import Sweeper
+from inhouse.files.uploads import Uploads
 from inhouse.health import Health
 from inhouse.jobs.runner import Runner
 from inhouse.limits import Limits
@@ -47,6 +52,7 @@ from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
 from inhouse.serving import Serving
 from inhouse.settings import Settings
+from inhouse.storage.blobs import Blobs
 from inhouse.storage.database import Database
 
 Scope = MutableMapping[str, Any]
@@ -75,12 +81,18 @@ class Platform:
         self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         self.jobs = Runner(self.database)
+        blobs = Blobs(settings.data_dir / "blobs", settings.data_dir / "scratch", settings.files.url)
+        self.files = Files(self.database, blobs, quota=settings.files.project_quota_bytes or None)
+        uploads = Uploads(self.files)
+        self.sweeper = Sweeper(self.files, uploads)
         background = Background(self.calls, self.database, self.jobs)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
             Responses(ResponsesService(self.calls, self.database, background)),
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
+            FilesFace(self.files),
+            UploadsFace(uploads),
             Models(self.catalog, self.serving),
             *organization_faces(self.database, self.access, self.catalog, self.budgets),
         )
@@ -90,6 +102,7 @@ class Platform:
             max_body_bytes=settings.server.max_body_bytes,
             keepalive_s=settings.server.keepalive_s,
             cors_origins=settings.server.cors_origins,
+            spool=blobs.spool,
         )
         self._site = Starlette(
             routes=[
@@ -117,6 +130,7 @@ class Platform:
         await self.catalog.bindings.refresh()
         await self.limits.start()
         await self.jobs.start()
+        await self.sweeper.start()
         wanted = [found.deployment for model in self.settings.engines.preload if (found := self.catalog.find(model))]
         for deployment in wanted:
             self.engines.expect(deployment)
@@ -130,6 +144,7 @@ class Platform:
             last_first.push_async_callback(self.limits.close)
             last_first.push_async_callback(self.engines.close)
             last_first.push_async_callback(self.jobs.stop)
+            last_first.push_async_callback(self.sweeper.stop)
             if self._preloading is not None:
                 self._preloading.cancel()
                 await asyncio.gather(self._preloading, return_exceptions=True)

@@ -93,6 +93,21 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = None
 
 
+class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What clients upload, and what is made for them."""
+
+    url: Annotated[
+        str | None,
+        Meta(
+            description="Where contents of files are kept: `s3://bucket/prefix`, `gs://…` or `az://…`; credentials "
+            "come from the variables of the provider's own tools. Default: the folder `blobs` in the data folder."
+        ),
+    ] = None
+    project_quota_bytes: Annotated[
+        int, Meta(ge=0, description="Bytes that the files of one project may take together; 0 for no limit.")
+    ] = 2_500_000_000_000
+
+
 class Engines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The embedded models. What is not set is chosen for the machine."""
 
@@ -190,6 +205,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin_key: Annotated[Secret | None, Meta(description="Makes this key valid for managing the organization.")] = None
     server: Server = Server()
     database: DatabaseSettings = DatabaseSettings()
+    files: FileSettings = FileSettings()
     engines: Engines = Engines()
     limits: LimitSettings = LimitSettings()
     log: Log = Log()

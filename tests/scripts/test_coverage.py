@@ -151,6 +151,15 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     return status, capsys.readouterr().out
 
 
+@pytest.fixture
+def promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the families that the document by hand has."""
+    path = tmp_path / "coverage.toml"
+    path.write_text('complete = ["chat_completions", "completions_legacy", "models"]')
+    monkeypatch.setattr(coverage, "PROMISES", path)
+
+
+@pytest.mark.usefixtures("promises")
 def test_the_command_fails_when_a_promise_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ours = document()
     path = tmp_path / "openapi.json"
@@ -166,6 +175,7 @@ def test_the_command_fails_when_a_promise_is_broken(tmp_path: Path, capsys: pyte
     assert "GET /models response: data[].owned_by: missing" in out
 
 
+@pytest.mark.usefixtures("promises")
 def test_the_command_reads_stdin_and_lists_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from inhouse.api.exchange import Exchange, Receive, Scope, Send
 from inhouse.api.operation import Operation
 from inhouse.api.routing import Router
+from inhouse.storage.blobs import Spool
 
 if TYPE_CHECKING:
     from inhouse.access import Caller
@@ -35,6 +38,7 @@ class Dispatcher:
         observe: called once for each request with the operation (None: no such route), the status and the seconds it
             took, streams included; status 499 stands for a client that left. Must not raise.
         access_log: whether every request is logged, not only failures.
+        spool: makes the scratch files that uploaded files are written to.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Dispatcher:
         cors_origins: Sequence[str] = (),
         observe: Observe | None = None,
         access_log: bool = False,
+        spool: Callable[[], Spool] | None = None,
     ) -> None:
         self.router = Router(operations, prefix)
         self.access = access
@@ -56,6 +61,7 @@ class Dispatcher:
         self.cors_origins = frozenset(cors_origins)
         self.observe = observe
         self.access_log = access_log
+        self.spool = spool or (lambda: Spool(Path(tempfile.gettempdir())))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

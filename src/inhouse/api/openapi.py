@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 import inhouse
+from inhouse.api.forms import UploadedFile
 from inhouse.api.operation import Operation, operations_of
 from inhouse.kit.errors import (
     APIError,
@@ -96,7 +97,9 @@ class _Schemas:
                 queries[each.query_type] = None
         # One call for all, so that types of one name are told apart the same way everywhere.
         everything = [*types, *(query for query in queries if query not in types)]
-        found, components = msgspec.json.schema_components(everything, ref_template=_TEMPLATE)
+        found, components = msgspec.json.schema_components(
+            everything, ref_template=_TEMPLATE, schema_hook=_custom_schema
+        )
         self.components: dict[str, Document] = components
         self._of: dict[Any, Document] = dict(zip(everything, found, strict=True))
         self._queries = {query: self._resolved(query) for query in queries}
@@ -116,6 +119,12 @@ class _Schemas:
 
     def _resolved(self, type: Any) -> dict[str, Any]:
         return self.components[self._name(type)]
+
+
+def _custom_schema(type: type) -> dict[str, Any]:
+    if type is UploadedFile:
+        return {"type": "string", "format": "binary"}
+    raise NotImplementedError(type)
 
 
 def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
@@ -171,7 +180,8 @@ def _body(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         return {
             "application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
         }
-    return {"application/json": {"schema": schemas.of(operation.body_type)}}
+    media_type = "multipart/form-data" if operation.body_kind == "form" else "application/json"
+    return {media_type: {"schema": schemas.of(operation.body_type)}}
 
 
 def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.conversations.routes import Conversations
+from inhouse.api.files.routes import FilesFace
 from inhouse.api.models.routes import Models
 from inhouse.api.organization.faces import FACES as ORGANIZATION
 from inhouse.api.responses.routes import Responses
+from inhouse.api.uploads.routes import UploadsFace
 
-FACES = (Chat, Responses, Conversations, Completions, Models, *ORGANIZATION)
+FACES = (Chat, Responses, Conversations, Completions, FilesFace, UploadsFace, Models, *ORGANIZATION)
