@@ -69,4 +69,6 @@ def plan(
             key = f"{organization}{project_id}:{group}:{dimension.field}"
             buckets.append(bucket(key, own, dimension, project=True))
     tokens = [bucket.limit for bucket in buckets if bucket.unit == TOKENS]
-    return Plan(organization_id, project_id, group, tuple(buckets), tuple(shown.items()), min(tokens, default=UNLIMITED))
+    return Plan(
+        organization_id, project_id, group, tuple(buckets), tuple(shown.items()), min(tokens, default=UNLIMITED)
+    )

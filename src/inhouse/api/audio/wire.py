@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -12,9 +12,7 @@ from inhouse.api.wire import RequestObject, ResponseObject, doc
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 TranslationFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 SpeechFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-AudioFile = Annotated[
-    UploadedFile, doc("The audio: flac, mp3, mp4, mpeg, mpga, m4a, ogg, wav or webm, up to 25 MB.")
-]
+AudioFile = Annotated[UploadedFile, doc("The audio: flac, mp3, mp4, mpeg, mpga, m4a, ogg, wav or webm, up to 25 MB.")]
 Model = Annotated[str, doc("Id of the model.")]
 Temperature = Annotated[
     Annotated[float, Meta(ge=0, le=1)] | None,
@@ -220,7 +218,7 @@ class CreateSpeechRequest(RequestObject, kw_only=True):
     """Speak a text."""
 
     model: Model
-    input: Annotated[str, doc("The text, up to 4,096 characters.")]
+    input: Annotated[Annotated[str, Meta(min_length=1, max_length=4096)], doc("The text, up to 4,096 characters.")]
     voice: Annotated[
         str | CustomVoice,
         doc("alloy, ash, ballad, cedar, coral, echo, fable, marin, nova, onyx, sage, shimmer or verse."),
@@ -256,4 +254,3 @@ class SpeechDone(ResponseObject, kw_only=True, tag="speech.audio.done"):
 
 
 SpeechEvent = SpeechDelta | SpeechDone
-UpstreamJson = dict[str, Any]

@@ -29,6 +29,10 @@ class Undecodable(Exception):
     """The file is none of the formats, or damaged beyond reading. The message is fit for a log."""
 
 
+class UnknownFormat(Undecodable):
+    """The file begins like none of the formats."""
+
+
 class WrongLength(Exception):
     """The audio is too short or too long.
 
@@ -71,13 +75,14 @@ def decode(file: IO[bytes], *, max_seconds: float | None = None) -> Iterator[Sam
     """Blocks of samples, as they are decoded. Damaged packets are left out, as players do.
 
     Raises:
-        Undecodable: no container or audio that is known, or not one sample in it.
+        UnknownFormat: it begins like none of the formats.
+        Undecodable: not one sample can be had of it.
         WrongLength: longer than ``max_seconds``; at once if the container tells its length.
     """
     container = container_of(file.read(64))
     file.seek(0)
     if container is None:
-        raise Undecodable("the file begins like none of the formats")
+        raise UnknownFormat("the file begins like none of the formats")
     count = 0
     try:
         with av.open(file, mode="r", format=container, metadata_errors="ignore") as opened:
@@ -89,13 +94,13 @@ def decode(file: IO[bytes], *, max_seconds: float | None = None) -> Iterator[Sam
             resampler = AudioResampler(format="flt", layout="mono", rate=RATE)
             for frame in _frames(opened, stream):
                 for out in resampler.resample(frame):
-                    samples = out.to_ndarray().reshape(-1)
+                    samples = out.to_ndarray().reshape(-1).astype(np.float32, copy=False)
                     count += samples.size
                     if max_seconds is not None and count > max_seconds * RATE:
                         raise WrongLength(count / RATE, max_seconds)
                     yield samples
             for out in resampler.resample(None) if count else []:
-                samples = out.to_ndarray().reshape(-1)
+                samples = out.to_ndarray().reshape(-1).astype(np.float32, copy=False)
                 count += samples.size
                 yield samples
     except (av.FFmpegError, ValueError, OSError) as error:
@@ -108,7 +113,7 @@ def decode(file: IO[bytes], *, max_seconds: float | None = None) -> Iterator[Sam
 def _frames(opened: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
     for packet in opened.demux(stream):
         try:
-            yield from packet.decode()  # type: ignore[misc]
+            yield from packet.decode()
         except av.error.InvalidDataError:
             continue
 

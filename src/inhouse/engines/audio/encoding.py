@@ -4,6 +4,8 @@ before the last ones are spoken."""
 from __future__ import annotations
 
 import io
+from typing import Any
+
 import av
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +74,10 @@ class _Muxed:
         container, codec, rate, bits, options = _MUXED[format]
         self._outlet = _Outlet()
         self._container = av.open(self._outlet, mode="w", format=container, options={**options, "flush_packets": "1"})
-        self._stream = self._container.add_stream(codec, rate=rate, layout="mono")
+        stream: Any = self._container.add_stream(codec, rate=rate, layout="mono")
         if bits:
-            self._stream.bit_rate = bits
+            stream.bit_rate = bits
+        self._stream = stream
         self._closed = False
 
     def add(self, samples: NDArray[np.int16]) -> bytes:

@@ -14,7 +14,6 @@ from inhouse.engines.speech.stretching import Stretcher
 from inhouse.engines.speech.voices import voice_of
 
 
-
 def speak(model: Kokoro, request: SpeakRequest, stop: Stop) -> Iterator[Heard]:
     """The speech of one request, in the format it asks for.
 

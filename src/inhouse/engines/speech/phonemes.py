@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+
 import msgspec
 
 from inhouse.engines.speech.spelling import Speller
@@ -20,12 +21,52 @@ VOWELS = frozenset("AIOQWYaiuæɑɒɔəɛɜɪʊʌᵊᵻ")
 _UNVOICED = frozenset("ptkfθ")
 _SIBILANTS = frozenset("szʃʒʧʤ")
 _TOKEN = re.compile(r"[A-Za-z]+(?:['.][A-Za-z]+)*'?|[.!?,;:—…()\"]+|\n+|-|\s+|.")
-_PAUSES = ".!?,;:—…()\""
+_PAUSES = '.!?,;:—…()"'
 _TO_VERB = frozenset(
-    "to will would can could shall should may might must not don't doesn't didn't won't can't couldn't i you we they "
-    "who let's please".split()
+    (
+        "to",
+        "will",
+        "would",
+        "can",
+        "could",
+        "shall",
+        "should",
+        "may",
+        "might",
+        "must",
+        "not",
+        "don't",
+        "doesn't",
+        "didn't",
+        "won't",
+        "can't",
+        "couldn't",
+        "i",
+        "you",
+        "we",
+        "they",
+        "who",
+        "let's",
+        "please",
+    )
 )
-_HAVE = frozenset("have has had having been was were is are be get got 've".split())
+_HAVE = frozenset(
+    (
+        "have",
+        "has",
+        "had",
+        "having",
+        "been",
+        "was",
+        "were",
+        "is",
+        "are",
+        "be",
+        "get",
+        "got",
+        "'ve",
+    )
+)
 
 
 class Lexicons:
@@ -48,15 +89,15 @@ class Lexicons:
         tokens = _TOKEN.findall(text)
         out: list[str] = []
         before = ""
-        for index, token in enumerate(tokens):
-            if token[0].isalpha() and token.isascii():
+        for index, piece in enumerate(tokens):
+            if piece[0].isalpha() and piece.isascii():
                 following = next((each for each in tokens[index + 1 :] if each[0].isalnum()), "")
-                out.append(self._word(token.rstrip("'"), before, following))
-                before = token.lower()
-            elif token.isspace() or token == "-":
+                out.append(self._word(piece.rstrip("'"), before, following))
+                before = piece.lower()
+            elif piece.isspace() or piece == "-":
                 out.append(" ")
-            elif all(mark in _PAUSES for mark in token):
-                out.append(token[0])
+            elif all(mark in _PAUSES for mark in piece):
+                out.append(piece[0])
         return re.sub(r" +", " ", "".join(out)).strip()
 
     def _word(self, word: str, before: str, following: str) -> str:
@@ -110,8 +151,8 @@ class Lexicons:
                 last = base[-1]
                 return base + ("ɪd" if last in "tdɾ" else "t" if last in _UNVOICED | frozenset("sʃʧ") else "d")
         if word.endswith("ing") and len(word) > 5:
-            if (base := self._stem([word[:-3], word[:-3] + "e", _undoubled(word[:-3])], "to")) is not None:
-                return base + "ɪŋ"
+            base = self._stem([word[:-3], word[:-3] + "e", _undoubled(word[:-3])], "to")
+            return None if base is None else base + "ɪŋ"
         return None
 
     def _stem(self, stems: list[str], before: str) -> str | None:

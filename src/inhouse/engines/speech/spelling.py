@@ -14,10 +14,50 @@ import numpy as np
 
 _LETTERS = {letter: index + 3 for index, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
 _END_OF_WORD, _BEGIN, _END = 2, 2, 3
-_VOWELS = "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
-_STRESSED = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
+_SOUNDS = [
+    "AA",
+    "AE",
+    "AH",
+    "AO",
+    "AW",
+    "AY",
+    "B",
+    "CH",
+    "D",
+    "DH",
+    "EH",
+    "ER",
+    "EY",
+    "F",
+    "G",
+    "HH",
+    "IH",
+    "IY",
+    "JH",
+    "K",
+    "L",
+    "M",
+    "N",
+    "NG",
+    "OW",
+    "OY",
+    "P",
+    "R",
+    "S",
+    "SH",
+    "T",
+    "TH",
+    "UH",
+    "UW",
+    "V",
+    "W",
+    "Y",
+    "Z",
+    "ZH",
+]
+_STRESSED = frozenset(["AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"])
 _PHONEMES = ["<pad>", "<unk>", "<s>", "</s>"] + [
-    name + stress for name in _VOWELS for stress in (("0", "1", "2") if name in _STRESSED else ("",))
+    name + stress for name in _SOUNDS for stress in (("0", "1", "2") if name in _STRESSED else ("",))
 ]
 _LONGEST = 20
 _KOKORO = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import av
 import numpy as np
 from av.filter import Graph
@@ -27,7 +29,7 @@ class Stretcher:
                 graph.add("aformat", f"sample_fmts=flt:sample_rates={RATE}:channel_layouts=mono"),
                 graph.add("abuffersink"),
             ]
-            for one, other in zip(ends, ends[1:], strict=False):
+            for one, other in pairwise(ends):
                 one.link_to(other)
             graph.configure()
             self._graph = graph
@@ -53,5 +55,5 @@ class Stretcher:
                 frame = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 break
-            out.append(frame.to_ndarray().reshape(-1))  # type: ignore[union-attr]
+            out.append(frame.to_ndarray().reshape(-1).astype(np.float32, copy=False))
         return np.concatenate(out)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from inhouse.engines.audio.decoding import Undecodable, WrongLength
+from inhouse.engines.audio.decoding import Undecodable, UnknownFormat, WrongLength
 from inhouse.engines.hosting import HostServer, Stop
 from inhouse.engines.protocol import Refused
 from inhouse.engines.transcription.recognizer import Recognizer
-from inhouse.engines.transcription.shapes import TOO_LONG, TOO_SHORT, UNDECODABLE, Item, TranscribeRequest
+from inhouse.engines.transcription.shapes import (
+    TOO_LONG,
+    TOO_SHORT,
+    UNDECODABLE,
+    UNKNOWN_FORMAT,
+    Item,
+    TranscribeRequest,
+)
 from inhouse.engines.transcription.speakers import VoiceEncoder
 
 ENCODER = "voice-encoder.pt"
@@ -33,7 +40,8 @@ def main() -> None:
         try:
             yield from recognizer.transcribe(request, stop.check)
         except Undecodable as error:
-            raise Refused(str(error), code=UNDECODABLE) from error
+            code = UNKNOWN_FORMAT if isinstance(error, UnknownFormat) else UNDECODABLE
+            raise Refused(str(error), code=code) from error
         except WrongLength as error:
             code = TOO_LONG if error.seconds > error.limit else TOO_SHORT
             raise Refused(f"{error.seconds:.6f}".rstrip("0").rstrip("."), code=code) from error

@@ -103,7 +103,7 @@ class Recognizer:
         self, samples: Samples, request: TranscribeRequest, language: str | None, prompt: str | None
     ) -> tuple[Any, Any]:
         activity = request.voice_activity
-        return self._model.transcribe(
+        heard: tuple[Any, Any] = self._model.transcribe(
             samples,
             task=request.task,
             language=language,
@@ -114,6 +114,7 @@ class Recognizer:
             vad_filter=activity is not None,
             vad_parameters=_options(activity) if activity is not None else None,
         )
+        return heard
 
     def _segment(self, found: Any, request: TranscribeRequest, offset: float) -> Segment:
         words = [

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-UNDECODABLE, TOO_SHORT, TOO_LONG = "undecodable", "too_short", "too_long"
+UNKNOWN_FORMAT, UNDECODABLE, TOO_SHORT, TOO_LONG = "unknown_format", "undecodable", "too_short", "too_long"
 """Codes of refusals; the face words them as the contract does. Those of length carry the seconds as message."""
 
 

@@ -213,8 +213,10 @@ def _louder(samples: Samples) -> Samples:
 
 
 def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return 0.5 + 0.5 * np.tanh(x * 0.5)  # the same, and no overflow
+    out: NDArray[np.float32] = 0.5 + 0.5 * np.tanh(x * 0.5)  # the same, and no overflow
+    return out
 
 
 def _unit(x: Vectors) -> Vectors:
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
+    out: Vectors = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
+    return out
