@@ -24,7 +24,7 @@ from inhouse.kit.errors import InvalidRequest
 FORMATS = "['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']"
 DIARIZED = "diarized_json"
 MAX_SECONDS = 14_400
-"""Of a file for models that are billed by time: four hours, which 25 MB hold at 14 kbit/s. The vendor names no limit."""
+"""Of a file for models that are billed by time: four hours. The vendor names no limit."""
 MAX_TOKEN_SECONDS = 1_400
 """Of a file for models that are billed by token, as the vendor's error says."""
 UNCHUNKED_SECONDS = 30

@@ -56,10 +56,7 @@ def cardinal(digits: str) -> str:
 def ordinal(digits: str) -> str:
     """ "21" as twenty first."""
     *before, last = cardinal(digits).split()
-    if last in _ORDINALS:
-        last = _ORDINALS[last]
-    else:
-        last = last[:-1] + "ieth" if last.endswith("y") else last + "th"
+    last = _ORDINALS.get(last) or (last[:-1] + "ieth" if last.endswith("y") else last + "th")
     return " ".join([*before, last])
 
 

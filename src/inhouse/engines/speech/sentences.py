@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-FIRST = 60
+FIRST = 40
 """Characters of the first portion, about: the sooner it is spoken, the sooner a listener hears something."""
 MOST = 220
 """Of the others: long enough for natural prosody, well within the 510 phonemes that the model takes."""
