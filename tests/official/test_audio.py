@@ -314,7 +314,7 @@ def test_who_leaves_stops_the_engine_and_pays_for_what_was_spoken(server: Server
 def test_a_killed_engine_fails_one_request_and_comes_back(server: Server, client: OpenAI, recording: bytes) -> None:
     pid = server.engine("kokoro")
     with (
-        pytest.raises(openai.APIError),
+        pytest.raises(Exception, match="incomplete chunked read"),
         client.audio.speech.with_streaming_response.create(
             model="tts-1", voice="alloy", input=SAID * 10, response_format="pcm"
         ) as response,

@@ -253,7 +253,7 @@ def _whole(call: Call, body: wire.CreateTranscriptionRequest, said: Said) -> Who
         case None | "json":
             return wire.Transcription(
                 text=said.text,
-                logprobs=said.all_logprobs if body.include else UNSET,
+                logprobs=_whole_logprobs(said) if body.include else UNSET,
                 usage=usage.told(call, said.prompt_tokens),
             )
         case "verbose_json":
@@ -266,6 +266,12 @@ def _whole(call: Call, body: wire.CreateTranscriptionRequest, said: Said) -> Who
                 usage=usage.told(call, said.prompt_tokens),
             )
     return _text(said, body.response_format)
+
+
+def _whole_logprobs(said: Said) -> list[wire.WholeLogprob]:
+    return [
+        wire.WholeLogprob(token=each.token, logprob=each.logprob, bytes=[*each.bytes]) for each in said.all_logprobs
+    ]
 
 
 def _text(said: Said, form: str | None) -> Download:

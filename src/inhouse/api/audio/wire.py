@@ -112,6 +112,14 @@ class Logprob(ResponseObject, kw_only=True):
     bytes: Annotated[list[int], doc("Its bytes.")]
 
 
+class WholeLogprob(ResponseObject, kw_only=True):
+    """How sure the model is of a token."""
+
+    token: Annotated[str, doc("The token's text.")]
+    logprob: Annotated[float, doc("Its log probability.")]
+    bytes: Annotated[list[float], doc("Its bytes.")]
+
+
 class Language(ResponseObject, kw_only=True):
     """A language that is spoken."""
 
@@ -156,7 +164,7 @@ class Transcription(ResponseObject, kw_only=True):
 
     text: Annotated[str, doc("The text.")]
     languages: Annotated[list[Language] | UnsetType, doc("Languages that were detected.")] = UNSET
-    logprobs: Annotated[list[Logprob] | UnsetType, doc("Log probabilities of its tokens, if asked for.")] = UNSET
+    logprobs: Annotated[list[WholeLogprob] | UnsetType, doc("Log probabilities of its tokens, if asked for.")] = UNSET
     usage: Annotated[Usage | UnsetType, doc("What was used.")] = UNSET
 
 
