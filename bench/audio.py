@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of speech to make and to hear, about")
     arguments = parser.parse_args()
     text = TEXT * max(1, round(arguments.seconds / 13))
-    cache = WeightsCache(Settings().cache_dir)
+    cache = WeightsCache(Settings().cache_dir.expanduser())
     kokoro = cache.folder(find_manifest("kokoro-82m-v1.0-int8"))
     whisper = cache.folder(find_manifest("whisper-base"))
     cores = usable_cores()

@@ -166,7 +166,7 @@ def test_values_of_maps_are_compared() -> None:
 
 def test_answers_of_several_formats_are_told_apart_by_what_they_hold() -> None:
     def shape(*names: str) -> dict[str, Any]:
-        return {"type": "object", "properties": {name: STRING for name in names}, "required": list(names)}
+        return {"type": "object", "properties": dict.fromkeys(names, STRING), "required": list(names)}
 
     official = {"oneOf": [shape("text"), shape("text", "language"), shape("text", "speaker", "turns")]}
     ours = {"anyOf": [shape("text", "speaker", "turns"), shape("text"), shape("text", "language", "task")]}

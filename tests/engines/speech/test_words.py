@@ -147,7 +147,8 @@ def speller(tmp_path: Path) -> Speller:
 def lexicons(tmp_path: Path, speller: Speller) -> Lexicons:
     gold = {
         "the": "ði", "hello": "həlˈO", "cat": "kˈæt", "dog": "dˈɔɡ", "box": "bˈɑks", "want": "wˈɑnt", "stop": "stˈɑp",
-        "carry": "kˈæɹi", "read": {"DEFAULT": "ɹˈid", "VBN": "ɹˈɛd"}, "record": {"DEFAULT": "ɹˈɛkəɹd", "VERB": "ɹəkˈɔɹd"},
+        "carry": "kˈæɹi", "read": {"DEFAULT": "ɹˈid", "VBN": "ɹˈɛd"},
+        "record": {"DEFAULT": "ɹˈɛkəɹd", "VERB": "ɹəkˈɔɹd"},
         "open": "ˈOpᵊn", "A": "ˈA", "I": "ˈI", "U": "jˈu", "S": "ˈɛs", "have": "hæv", "apple": "ˈæpᵊl", "make": "mˈAk",
     }  # fmt: skip
     (tmp_path / "gold.json").write_text(json.dumps(gold))
