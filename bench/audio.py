@@ -66,7 +66,6 @@ def main() -> None:
     model = Kokoro(lambda name: kokoro / name, cores)
     direct_speech, samples = best(lambda: np.concatenate(list(model.speak(text, "af_heart"))))
     spoken = samples.size / 24_000
-    del model
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder), engines__preload="whisper-1,tts-1", api_key=f"sk-proj-{secrets.token_hex(20)}")
         server.start()

@@ -128,7 +128,8 @@ async def test_a_refusal_is_the_clients_and_nonsense_is_ours() -> None:
 
 
 def test_subtitles() -> None:
-    lines = [SimpleNamespace(start=0.0, end=1.5, text=" Hi --> there\n\nyou "), SimpleNamespace(start=3661.0456, end=3662, text="x")]  # fmt: skip
+    first = SimpleNamespace(start=0.0, end=1.5, text=" Hi --> there\n\nyou ")
+    lines = [first, SimpleNamespace(start=3661.0456, end=3662, text="x")]
     assert subtitles.srt(lines) == (
         "1\n00:00:00,000 --> 00:00:01,500\nHi -> there you\n\n2\n01:01:01,046 --> 01:01:02,000\nx\n\n"
     )
