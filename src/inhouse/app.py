@@ -14,6 +14,9 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from inhouse.access import Access
+from inhouse.api.audio.routes import Audio
+from inhouse.api.audio.speech import SpeechService
+from inhouse.api.audio.transcription import TranscriptionService
 from inhouse.api.chat.routes import Chat
 from inhouse.api.chat.service import ChatService
 from inhouse.api.chat.store import CompletionStore
@@ -101,6 +104,7 @@ class Platform:
             FilesFace(self.files),
             UploadsFace(uploads),
             Models(self.catalog, self.serving),
+            Audio(TranscriptionService(self.calls), SpeechService(self.calls)),
             *organization_faces(self.database, self.access, self.catalog, self.budgets),
         )
         self._v1 = Dispatcher(

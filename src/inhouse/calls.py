@@ -20,6 +20,7 @@ import msgspec
 
 from inhouse.access import Caller
 from inhouse.catalog import Catalog, Resolved
+from inhouse.catalog.cards import Card, Snapshot
 from inhouse.documents import Documents
 from inhouse.engines.deployments import Embedded
 from inhouse.engines.hosted import HostedEngine
@@ -73,6 +74,11 @@ class Calls:
         """What answers to a name may say they come from: an alias stands for all snapshots of its card."""
         card = self._catalog.cards.get(model)
         return [model] if card is None else [snapshot.id for snapshot in card.snapshots]
+
+    def card_of(self, model: str, endpoint: str) -> tuple[Card, Snapshot]:
+        """What a name means, for one endpoint. Raises as ``open``."""
+        resolved = self._catalog.resolve(model, endpoint)
+        return resolved.card, resolved.snapshot
 
     def open(
         self,

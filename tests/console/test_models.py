@@ -214,7 +214,7 @@ def test_every_card_has_a_page_with_its_own_facts(browser: TestClient, card: Car
             wanted = limits.of(tier)
             assert wanted is not None
             assert row[1] == f"{wanted.rpm:,}"
-            assert row[-2:] == [f"{wanted.tpm:,}", f"{wanted.batch_queue:,}"]
+            assert row[-2:] == [f"{most:,}" if most else "–No limit" for most in (wanted.tpm, wanted.batch_queue)]
             if daily:
                 assert row[2] == (f"{wanted.rpd:,}" if wanted.rpd else "–No limit")
 
@@ -298,7 +298,7 @@ def test_the_list_shows_every_card_with_what_serves_it(browser: TestClient) -> N
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [
-        ("gpt-4o", ["gpt-4o", "gpt-4o-mini"]),
+        ("gpt-4o", [card.id for card in CARDS if card.id.startswith("gpt-4o")]),
         ("  NANO ", ["gpt-4.1-nano"]),
         ("mini 4.1", ["gpt-4.1-mini"]),
         ("2024-05-13", ["gpt-4o"]),

@@ -162,3 +162,12 @@ def test_values_of_maps_are_compared() -> None:
     official = {"type": "object", "additionalProperties": of(x=STRING)}
     ours = {"type": "object", "additionalProperties": of(y=STRING)}
     assert compare(of(m=official), of(m=ours)) == {"m": None, "m{}.x": "missing"}
+
+
+def test_answers_of_several_formats_are_told_apart_by_what_they_hold() -> None:
+    def shape(*names: str) -> dict[str, Any]:
+        return {"type": "object", "properties": dict.fromkeys(names, STRING), "required": list(names)}
+
+    official = {"oneOf": [shape("text"), shape("text", "language"), shape("text", "speaker", "turns")]}
+    ours = {"anyOf": [shape("text", "speaker", "turns"), shape("text"), shape("text", "language", "task")]}
+    assert set(compare(official, ours, "response").values()) == {None}

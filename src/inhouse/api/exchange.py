@@ -219,7 +219,7 @@ class Exchange:
         """The body as it arrives."""
         declared = int(self._headers.get("content-length") or -1)
         if declared > most:
-            raise _too_large(most - MOST_TEXT, declared)
+            raise _too_large(most - MOST_TEXT, declared, type="server_error")
         count, more = 0, True
         while more:
             message = await self._receive()
@@ -229,7 +229,7 @@ class Exchange:
             count += len(chunk)
             more = message.get("more_body", False) and count != declared
             if count > most:
-                raise _too_large(most - MOST_TEXT, count)
+                raise _too_large(most - MOST_TEXT, count, type="server_error")
             self._whole = not more
             if self._request is not None:
                 self._request.body_bytes = count
@@ -480,8 +480,8 @@ def _path_value(name: str, text: str, type: Any) -> Any:
 _path_structs: dict[tuple[str, Any], type[msgspec.Struct]] = {}
 
 
-def _too_large(most: int, count: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"Maximum content size limit ({most}) exceeded ({count} bytes read)")
+def _too_large(most: int, count: int, type: str | None = None) -> PayloadTooLarge:
+    return PayloadTooLarge(f"Maximum content size limit ({most}) exceeded ({count} bytes read)", type=type)
 
 
 def _attachment(filename: str) -> bytes:

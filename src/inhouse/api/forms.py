@@ -191,7 +191,8 @@ class _Reading:
             self._file_bytes += end - start
             if self._file_bytes > self._most:
                 raise PayloadTooLarge(
-                    f"Maximum content size limit ({self._most}) exceeded ({self._file_bytes} bytes read)"
+                    f"Maximum content size limit ({self._most}) exceeded ({self._file_bytes} bytes read)",
+                    type="server_error",
                 )
             self._pieces.append((self._spool, data[start:end]))
         elif self._text is not None:

@@ -10,7 +10,7 @@ import msgspec
 
 import inhouse
 from inhouse.api.forms import UploadedFile
-from inhouse.api.operation import Operation, operations_of
+from inhouse.api.operation import Operation, operations_of, response_types
 from inhouse.kit.errors import (
     APIError,
     ErrorResponse,
@@ -90,7 +90,7 @@ class _Schemas:
         types: dict[Any, None] = {ErrorResponse: None}
         queries: dict[Any, None] = {}
         for each in operations:
-            for type in (each.body_type, each.response_type, each.event_type, *each.path_types.values()):
+            for type in (each.body_type, *response_types(each), each.event_type, *each.path_types.values()):
                 if type is not None and type is not bytes:
                     types[type] = None
             if each.query_type is not None:
@@ -186,8 +186,9 @@ def _body(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
 
 def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     content: dict[str, Any] = {}
-    if operation.response_type is not None:
-        content["application/json"] = {"schema": schemas.of(operation.response_type)}
+    if answers := [schemas.of(each) for each in response_types(operation)]:
+        schema = answers[0] if len(answers) == 1 else {"anyOf": answers}
+        content["application/json"] = {"schema": schema}
     if operation.event_type is not None:
         content["text/event-stream"] = {"schema": schemas.of(operation.event_type)}
     if operation.downloads:

@@ -332,7 +332,8 @@ def _read(
             json_types.append(member)
     response_type = _union(json_types) if json_types else None
     if response_type is not None:
-        _check(wrong, "result", response_type)
+        for one in json_types:  # a union is only ever written, so its Structs need no tags
+            _check(wrong, "result", one)
 
     summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
     if not summary:
@@ -362,6 +363,11 @@ def _read(
         empty=empty,
         handler=handler,
     )
+
+
+def response_types(operation: Operation) -> tuple[Any, ...]:
+    """What its JSON answer may be: the members of a union, or the one type."""
+    return () if operation.response_type is None else _members(operation.response_type)
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

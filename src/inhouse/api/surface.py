@@ -1,5 +1,6 @@
 """The faces whose operations make up the API."""
 
+from inhouse.api.audio.routes import Audio
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.conversations.routes import Conversations
@@ -10,4 +11,15 @@ from inhouse.api.organization.faces import FACES as ORGANIZATION
 from inhouse.api.responses.routes import Responses
 from inhouse.api.uploads.routes import UploadsFace
 
-FACES = (Chat, Responses, Conversations, Completions, Embeddings, FilesFace, UploadsFace, Models, *ORGANIZATION)
+FACES = (
+    Chat,
+    Responses,
+    Conversations,
+    Completions,
+    Embeddings,
+    Audio,
+    FilesFace,
+    UploadsFace,
+    Models,
+    *ORGANIZATION,
+)

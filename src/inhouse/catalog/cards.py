@@ -64,6 +64,10 @@ class Prices(Fact, frozen=True, kw_only=True):
     priority: TokenPrices | None = None
     fine_tuned: TokenPrices | None = None
     """Inference on a fine-tune of the model."""
+    audio_minute: Fee | None = None
+    """A minute of audio heard, billed by the second."""
+    million_characters: Fee | None = None
+    """A million characters spoken."""
 
 
 class Modality(Fact, frozen=True, kw_only=True):
@@ -123,7 +127,7 @@ class TierLimits(Fact, frozen=True, kw_only=True):
     """Requests and tokens a minute and a day, images a minute, tokens in the batch queue; None is no limit."""
 
     rpm: Positive
-    tpm: Positive
+    tpm: Positive | None = None
     rpd: Positive | None = None
     tpd: Positive | None = None
     ipm: Positive | None = None

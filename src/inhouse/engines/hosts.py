@@ -46,6 +46,23 @@ HOSTS: dict[Kind, Host] = {
         companions=("cl100k-base",),
         slots=2,
     ),
+    "whisper": Host(
+        module="inhouse.engines.transcription.host",
+        runs_on="faster-whisper",
+        formats=frozenset({"ctranslate2"}),
+        capability="transcription",
+        endpoints=frozenset({"transcription", "translation"}),
+        packages=("faster_whisper", "ctranslate2", "av", "numpy"),
+        companions=("voice-encoder-ge2e",),
+    ),
+    "speech": Host(
+        module="inhouse.engines.speech.host",
+        runs_on="ONNX Runtime",
+        formats=frozenset({"onnx"}),
+        capability="speech",
+        endpoints=frozenset({"speech_generation"}),
+        packages=("onnxruntime", "av", "numpy"),
+    ),
 }
 
 

@@ -28,6 +28,7 @@ Capability = Literal[
     "transcription",
     "speech",
     "voice_activity",
+    "speaker_embedding",
     "ocr",
     "moderation",
     "tokens",
@@ -117,7 +118,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """SPDX expression."""
     notice: str
     """Who holds the rights and where the weights come from, as the licence asks."""
-    format: Literal["gguf", "onnx", "safetensors", "ctranslate2", "hdf5", "tiktoken"]
+    format: Literal["gguf", "onnx", "safetensors", "ctranslate2", "hdf5", "pickle", "tiktoken"]
     capabilities: list[Capability]
     files: Annotated[list[WeightFile], msgspec.Meta(min_length=1)]
     parameters: Size | None = None
