@@ -63,6 +63,7 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "engines.idle_unload_s": ("0", "0"),
         "engines.max_queue": ("0", "0"),
         "engines.queue_timeout_s": ("7.5", "7.5"),
+        "engines.pull": ("false", "false"),
         "engines.preload": ("a,b", "['a', 'b']"),
         "limits.tier": ("auto", "'auto'"),
         "limits.tier_rule": ("paid_and_days", "'paid_and_days'"),

@@ -20,8 +20,12 @@ import msgspec
 from inhouse.access import Caller
 from inhouse.catalog import Catalog, Resolved
 from inhouse.engines.deployments import Embedded
+from inhouse.engines.hosted import HostedEngine
+from inhouse.engines.hosts import Kind
+from inhouse.engines.llama.engine import LlamaEngine
 from inhouse.engines.pool import Engine, EnginePool
-from inhouse.engines.protocol import DecodingDefaults
+from inhouse.engines.protocol import DecodingDefaults, EngineFailed
+from inhouse.engines.upstream import Upstream
 from inhouse.kit.errors import APIError
 from inhouse.limits import Admission, Demand, Limits
 from inhouse.limits.service import Pool
@@ -178,6 +182,21 @@ class Call:
                 is open, so that this, too, is on the books.
         """
         return self._engines.get(self.deployment)
+
+    @property
+    def text_engine(self) -> LlamaEngine | Upstream:
+        """``engine``, for what writes text. Raises EngineFailed for another kind."""
+        engine = self.engine
+        if isinstance(engine, HostedEngine):
+            raise EngineFailed(f"{self.deployment.id} does not write text")
+        return engine
+
+    def host(self, kind: Kind) -> HostedEngine | Upstream:
+        """``engine``, for what a host of that kind or an upstream serves. Raises EngineFailed for another kind."""
+        engine = self.engine
+        if isinstance(engine, LlamaEngine) or (isinstance(engine, HostedEngine) and engine.kind != kind):
+            raise EngineFailed(f"{self.deployment.id} is not a model for {kind}")
+        return engine
 
     @property
     def project_id(self) -> str:

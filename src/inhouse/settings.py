@@ -113,6 +113,13 @@ class Engines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     queue_timeout_s: Annotated[
         float, Meta(gt=0, description="Seconds that a request may wait for a slot; then it is answered 503.")
     ] = 300.0
+    pull: Annotated[
+        bool,
+        Meta(
+            description="Pull the missing weights of all models at the start. Without it, a model whose weights are "
+            "missing answers 500 until `inhouse models pull` brought them."
+        ),
+    ] = True
     preload: Annotated[
         list[str],
         Meta(description="Models that are loaded at the start; `/readyz` waits for them. Others load on demand."),

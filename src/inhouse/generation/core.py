@@ -43,13 +43,13 @@ async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[lis
     """
     form = request.format
     with engine_errors(call.id, constraint_param=form.param if isinstance(form, JsonSchema) else None):
-        if isinstance(call.engine, Upstream):
-            events = remote.generate(call, call.engine, request)
+        if isinstance(call.text_engine, Upstream):
+            events = remote.generate(call, call.text_engine, request)
         else:
             _refuse_what_it_cannot_read(request)
-            check_biases(request.sampling, call.engine.vocabulary)
+            check_biases(request.sampling, call.text_engine.vocabulary)
             await _refuse_what_no_engine_can_follow(request)
-            events = local.generate(call, call.engine, request)
+            events = local.generate(call, call.text_engine, request)
         async with aclosing(events):
             async for batch in events:
                 await call.answering()
@@ -64,10 +64,10 @@ async def count_tokens(call: Call, request: GenerationRequest) -> int:
     Raises:
         APIError: what the client is to be told.
     """
-    if not isinstance(call.engine, Upstream):
+    if not isinstance(call.text_engine, Upstream):
         _refuse_what_it_cannot_read(request)
         with engine_errors(call.id):
-            return len(await prompt_tokens(call.engine, request))
+            return len(await prompt_tokens(call.text_engine, request))
     least = msgspec.structs.replace(request, sampling=Sampling(max_tokens=1), stream=False)
     async with aclosing(generate(call, least)) as batches:
         async for _ in batches:

@@ -7,6 +7,7 @@ the source: whatever a source gives is used only if it hashes to what the manife
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -134,6 +135,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
         if clash := folders.intersection(names):
             raise ValueError(f"{clash.pop()} is both a file and a folder of {self.id}")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names and hashes of all files: what pins weights of several files."""
+        lines = sorted(f"{file.sha256}  {file.name}\n" for file in self.files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @property
     def bytes(self) -> int:
