@@ -23,6 +23,8 @@ from inhouse.api.conversations.routes import Conversations
 from inhouse.api.conversations.service import ConversationsService
 from inhouse.api.dispatch import Dispatcher
 from inhouse.api.models.routes import Models
+from inhouse.api.moderations.routes import Moderations
+from inhouse.api.moderations.service import ModerationsService
 from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
 from inhouse.api.organization.faces import organization_faces
@@ -81,6 +83,7 @@ class Platform:
             Responses(ResponsesService(self.calls, self.database, background)),
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
+            Moderations(ModerationsService(self.calls)),
             Models(self.catalog, self.serving),
             *organization_faces(self.database, self.access, self.catalog, self.budgets),
         )

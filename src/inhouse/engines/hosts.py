@@ -42,6 +42,15 @@ HOSTS: dict[Kind, Host] = {
         endpoints=frozenset({"embeddings"}),
         packages=("onnxruntime", "tokenizers", "numpy"),
     ),
+    "moderation": Host(
+        module="inhouse.engines.moderation.host",
+        runs_on="ONNX Runtime",
+        formats=frozenset({"onnx"}),
+        capability="moderation",
+        endpoints=frozenset({"moderation"}),
+        packages=("onnxruntime", "tokenizers", "numpy", "PIL"),
+        slots=2,
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +33,14 @@ class Reader:
     """
 
     def __init__(self, weights: Path, threads: int) -> None:
-        self._sentences = Sentences(weights / "minilm.onnx", weights / "tokenizer.json", threads)
+        self.sentences = Sentences(weights / "minilm.onnx", weights / "tokenizer.json", threads)
         self._toxicity = Toxicity(weights / "toxicity.h5", weights / "toxicity-words.pkl")
         self._signs = Signs(weights / "lexicon.csv")
 
     def read(self, texts: list[str]) -> Array:
         """The head's input for normalised texts, shape (len(texts), INPUTS)."""
         signs = np.stack([self._signs.read(text) for text in texts])
-        return stack(self._sentences.embed(texts), self._toxicity.log_odds(texts), signs)
+        return stack(self.sentences.embed(texts), self._toxicity.log_odds(texts), signs)
 
     def read_piece(self, text: str) -> Array:
         """The same for the first piece of one text as it came."""
@@ -54,14 +54,29 @@ class TextClassifier:
         self._head: Head = load_head()
         self._reader = Reader(weights, threads)
 
-    def classify(self, texts: list[str]) -> Iterator[dict[str, float]]:
-        """For each text the probability of each category: the largest over its pieces. Lazily, a text at a time."""
-        for text in texts:
-            cut = list(pieces(normalised(text)))
-            rows: list[dict[str, float]] = []
-            for start in range(0, len(cut), BATCH):
-                rows += scores(self._head, self._reader.read(cut[start : start + BATCH]))
-            yield {name: max(row[name] for row in rows) for name in CATEGORIES}
+    def classify(self, texts: list[str], check: Callable[[], None] = lambda: None) -> list[dict[str, float]]:
+        """For each text the probability of each category: the largest over its pieces.
+
+        Args:
+            check: called before each batch of pieces; what it raises ends the work.
+        """
+        # Pieces of several texts share a batch; those of like length, so that little is padded.
+        cut = sorted(
+            ((number, piece) for number, text in enumerate(texts) for piece in pieces(normalised(text))),
+            key=lambda each: len(each[1]),
+        )
+        best = [dict.fromkeys(CATEGORIES, 0.0) for _ in texts]
+        for start in range(0, len(cut), BATCH):
+            check()
+            batch = cut[start : start + BATCH]
+            read = self._reader.read([piece for _, piece in batch])
+            for (number, _), row in zip(batch, scores(self._head, read), strict=True):
+                best[number] = {name: max(best[number][name], row[name]) for name in CATEGORIES}
+        return best
+
+    def count(self, texts: list[str]) -> int:
+        """Tokens of all texts."""
+        return self._reader.sentences.count(texts)
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """From what was read of a text to a score for each category: one logistic regression a category.
 
-The coefficients are a table of this project (``head.json``, trained by ``scripts/moderation/train.py`` from packaged
+The coefficients are a table of this project (``head.json``, trained by ``scripts/train_moderation.py`` from packaged
 data), not third-party weights. Two categories have no data of their own and are composed of others:
 
     hate/threatening   as likely as the less likely of hate and of a threat or violence

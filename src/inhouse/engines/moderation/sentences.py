@@ -25,6 +25,9 @@ class Sentences:
         self._inputs = {each.name for each in self._session.get_inputs()}
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.no_padding()
+        self._counter = Tokenizer.from_file(str(tokenizer))
+        self._counter.no_padding()
+        self._counter.no_truncation()
         self._tokenizer.enable_truncation(WINDOW)
 
     def embed(self, texts: list[str]) -> NDArray[np.float32]:
@@ -40,3 +43,7 @@ class Sentences:
         hidden = self._session.run(None, {name: feed[name] for name in self._inputs})[0]
         pooled = (hidden * mask[:, :, None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
         return np.asarray(pooled / np.linalg.norm(pooled, axis=1, keepdims=True), dtype=np.float32)
+
+    def count(self, texts: list[str]) -> int:
+        """Tokens of all texts, uncut and without the marks around each."""
+        return sum(len(each.ids) for each in self._counter.encode_batch(texts, add_special_tokens=False))

