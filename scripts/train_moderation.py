@@ -40,7 +40,7 @@ def fit(inputs: Array, labels: Array, weights: Array) -> Array:
     ridge[-1] = 1e-3
     weights = weights * np.where(labels, np.sqrt((labels == 0).sum() / max((labels == 1).sum(), 1)), 1.0)
     beta = np.zeros(x.shape[1])
-    for _ in range(12):
+    for _ in range(8):
         p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
         slope = x.T @ (weights * (labels - p)) - ridge * beta
         curve = (x.T * (weights * p * (1 - p) + 1e-9)) @ x + np.diag(ridge)
@@ -93,7 +93,7 @@ class Trainer:
                     out[outside] = logits(self.inputs[outside], self._fit(inside, label))
             shift = threshold(out[known], label[known], self.harmless[known])
             beta = self._fit(known, label)
-            lines[name] = Line(round(beta[-1] - shift, 3), [round(value, 3) for value in beta[:-1].tolist()])
+            lines[name] = Line(round(float(beta[-1]) - shift, 3), [round(value, 3) for value in beta[:-1].tolist()])
         return Head(fingerprint(self.examples), lines)
 
     def _fit(self, rows: NDArray[np.bool_], label: NDArray[np.int64]) -> Array:

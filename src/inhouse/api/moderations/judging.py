@@ -6,7 +6,6 @@ upstream.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -170,7 +169,7 @@ async def _ask_model(call: Call, given: Input) -> Verdict:
 
 
 async def _opinion(call: Call, text: str) -> dict[str, float]:
-    before = msgspec.structs.replace(call.usage)
+    before = call.usage.input_tokens
     request = GenerationRequest(
         items=(Message("system", (Text(INSTRUCTIONS),)), Message("user", (Text(f"<text>\n{text}\n</text>"),))),
         format=JsonSchema("verdict", _SCHEMA, strict=True),
@@ -181,9 +180,7 @@ async def _opinion(call: Call, text: str) -> dict[str, float]:
     async with aclosing(generate(call, request)) as batches:
         async for batch in batches:
             said += "".join(event.text for event in batch if isinstance(event, TextDelta))
-    call.usage.input_tokens += before.input_tokens
-    call.usage.output_tokens += before.output_tokens
-    await asyncio.sleep(0)
+    call.usage.input_tokens += before  # the core counts one prompt; of answers it keeps the sum
     try:
         opinion = msgspec.json.decode(said, type=_Opinion)
     except msgspec.MsgspecError as error:
