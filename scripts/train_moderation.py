@@ -43,7 +43,8 @@ def fit(inputs: Array, labels: Array, weights: Array) -> Array:
     for _ in range(8):
         p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
         slope = x.T @ (weights * (labels - p)) - ridge * beta
-        curve = (x.T * (weights * p * (1 - p) + 1e-9)) @ x + np.diag(ridge)
+        scaled = (x * np.sqrt(weights * p * (1 - p) + 1e-9)[:, None]).astype(np.float32)
+        curve = (scaled.T @ scaled).astype(np.float64) + np.diag(ridge)
         beta = beta + np.linalg.solve(curve, slope)
     return beta
 

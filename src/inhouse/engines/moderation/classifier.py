@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ PIECE = 480
 OVERLAP = 80
 """Characters that a piece shares with the one before it, so that no sentence is only seen cut in two."""
 BATCH = 16
+_WORD = re.compile(r"\w")
+"""A piece without a single letter or digit says nothing."""
 
 Array = NDArray[np.float32]
 
@@ -62,7 +65,12 @@ class TextClassifier:
         """
         # Pieces of several texts share a batch; those of like length, so that little is padded.
         cut = sorted(
-            ((number, piece) for number, text in enumerate(texts) for piece in pieces(normalised(text))),
+            (
+                (number, piece)
+                for number, text in enumerate(texts)
+                for piece in pieces(normalised(text))
+                if _WORD.search(piece)
+            ),
             key=lambda each: len(each[1]),
         )
         best = [dict.fromkeys(CATEGORIES, 0.0) for _ in texts]
