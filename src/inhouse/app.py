@@ -22,6 +22,8 @@ from inhouse.api.completions.service import CompletionsService
 from inhouse.api.conversations.routes import Conversations
 from inhouse.api.conversations.service import ConversationsService
 from inhouse.api.dispatch import Dispatcher
+from inhouse.api.embeddings.routes import Embeddings
+from inhouse.api.embeddings.service import EmbeddingsService
 from inhouse.api.models.routes import Models
 from inhouse.api.moderations.routes import Moderations
 from inhouse.api.moderations.service import ModerationsService
@@ -83,6 +85,7 @@ class Platform:
             Responses(ResponsesService(self.calls, self.database, background)),
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
+            Embeddings(EmbeddingsService(self.calls)),
             Moderations(ModerationsService(self.calls)),
             Models(self.catalog, self.serving),
             *organization_faces(self.database, self.access, self.catalog, self.budgets),

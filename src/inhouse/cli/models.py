@@ -69,13 +69,12 @@ def show(model: str, data_dir: DataDir = None) -> None:
         catalog = await catalog_of(database)
         card = _card(model)
         out.print(f"[bold]{card.name}[/]  {card.tagline}")
-        out.print(f"  window {card.context_window:,} tokens, answers up to {card.max_output_tokens:,}")
+        most = "" if card.max_output_tokens is None else f", answers up to {card.max_output_tokens:,}"
+        out.print(f"  window {card.context_window:,} tokens{most}")
         prices = card.prices.standard
         cached = "" if prices.cached_input is None else f", cached {format_dollars(prices.cached_input.per_million)}"
-        out.print(
-            f"  per 1M tokens: input {format_dollars(prices.input.per_million)}{cached}, "
-            f"output {format_dollars(prices.output.per_million)}"
-        )
+        output = "" if prices.output is None else f", output {format_dollars(prices.output.per_million)}"
+        out.print(f"  per 1M tokens: input {format_dollars(prices.input.per_million)}{cached}{output}")
         out.print(f"  snapshots {', '.join(snapshot.id for snapshot in card.snapshots)}")
         for place, binding in enumerate(await catalog.bindings.history(card.id)):
             name = "served by" if place == 0 else "before"
@@ -223,7 +222,9 @@ def _local(card: Card, weights: list[str]) -> Embedded | Hosted:
         except ValueError as error:
             raise Refused(str(error)) from error
     able = (
-        HOSTS[found.engine].endpoints if isinstance(found, Hosted) else frozenset({"chat_completions", "completions"})
+        HOSTS[found.engine].endpoints
+        if isinstance(found, Hosted)
+        else frozenset({"chat_completions", "completions", "moderation"})
     )
     if not able & endpoints:
         raise Refused(f"{found.title} cannot serve {card.id}: it is for {', '.join(sorted(able))}")

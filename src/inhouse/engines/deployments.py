@@ -12,7 +12,7 @@ import msgspec
 from inhouse.engines.hosts import HOSTS, Kind, host_of
 from inhouse.engines.protocol import DecodingDefaults
 from inhouse.engines.upstream import UpstreamSpec
-from inhouse.engines.weights import Manifest
+from inhouse.engines.weights import Manifest, find_manifest
 
 
 class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -93,7 +93,7 @@ class Hosted(msgspec.Struct, tag="hosted", frozen=True, kw_only=True, omit_defau
         licenses = dict.fromkeys(manifest.license for manifest in manifests)
         return cls(
             engine=kind,
-            weights=tuple(Pinned(manifest.id, manifest.digest) for manifest in manifests),
+            weights=(*map(_pinned, manifests), *_companions(kind)),
             title=" + ".join(manifest.title for manifest in manifests),
             license=" AND ".join(licenses),
         )
@@ -101,7 +101,7 @@ class Hosted(msgspec.Struct, tag="hosted", frozen=True, kw_only=True, omit_defau
     @classmethod
     def of_path(cls, kind: Kind, path: str, title: str) -> Hosted:
         """Weights in a file or folder of this machine."""
-        return cls(engine=kind, weights=(Pinned(path),), title=title)
+        return cls(engine=kind, weights=(Pinned(path), *_companions(kind)), title=title)
 
     @property
     def runs_on(self) -> str:
@@ -153,6 +153,14 @@ def deployment_of(manifests: Sequence[Manifest]) -> Embedded | Hosted:
     if len(manifests) > 1 or manifests[0].format != "gguf":
         raise ValueError(f"no engine runs {' with '.join(manifest.id for manifest in manifests)}")
     return Embedded.of(manifests[0])
+
+
+def _pinned(manifest: Manifest) -> Pinned:
+    return Pinned(manifest.id, manifest.digest)
+
+
+def _companions(kind: Kind) -> list[Pinned]:
+    return [_pinned(find_manifest(name)) for name in HOSTS[kind].companions]
 
 
 def _digest(deployment: Deployment) -> str:

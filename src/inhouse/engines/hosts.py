@@ -29,6 +29,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """Those of a card that it can serve; keys of ``catalog.cards.Endpoints``."""
     packages: tuple[str, ...]
     """Python modules that must be there, which the doctor looks for."""
+    companions: tuple[str, ...] = ()
+    """Ids of manifests that every deployment of the kind needs beside its own."""
     slots: int = 1
     """Requests worked on at once, where neither deployment nor settings say another number."""
 
@@ -40,7 +42,9 @@ HOSTS: dict[Kind, Host] = {
         formats=frozenset({"onnx"}),
         capability="embedding",
         endpoints=frozenset({"embeddings"}),
-        packages=("onnxruntime", "tokenizers", "numpy"),
+        packages=("onnxruntime", "tokenizers", "numpy", "tiktoken"),
+        companions=("cl100k-base",),
+        slots=2,
     ),
     "moderation": Host(
         module="inhouse.engines.moderation.host",

@@ -67,4 +67,4 @@ def rates(card: Card, snapshot: Snapshot, tier: str, *, batch: bool = False) -> 
     chosen: TokenPrices | None = prices.batch if batch else prices.priority if tier == PRIORITY else None
     chosen = chosen or prices.standard
     cached = chosen.input if chosen.cached_input is None else chosen.cached_input
-    return Rates(int(chosen.input), int(cached), int(chosen.output))
+    return Rates(int(chosen.input), int(cached), int(chosen.output or 0))

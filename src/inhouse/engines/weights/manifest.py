@@ -30,6 +30,7 @@ Capability = Literal[
     "voice_activity",
     "ocr",
     "moderation",
+    "tokens",
 ]
 
 # A name starts with a letter or digit, so that no client can take it for an option or a hidden file; \Z, because $
@@ -116,7 +117,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """SPDX expression."""
     notice: str
     """Who holds the rights and where the weights come from, as the licence asks."""
-    format: Literal["gguf", "onnx", "safetensors", "ctranslate2", "hdf5"]
+    format: Literal["gguf", "onnx", "safetensors", "ctranslate2", "hdf5", "tiktoken"]
     capabilities: list[Capability]
     files: Annotated[list[WeightFile], msgspec.Meta(min_length=1)]
     parameters: Size | None = None
