@@ -29,6 +29,9 @@ from inhouse.api.embeddings.routes import Embeddings
 from inhouse.api.embeddings.service import EmbeddingsService
 from inhouse.api.files.routes import FilesFace
 from inhouse.api.models.routes import Models
+from inhouse.api.moderations.pictures import Pictures
+from inhouse.api.moderations.routes import Moderations
+from inhouse.api.moderations.service import ModerationsService
 from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
 from inhouse.api.organization.faces import organization_faces
@@ -101,6 +104,7 @@ class Platform:
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Embeddings(EmbeddingsService(self.calls)),
+            Moderations(ModerationsService(self.calls, Pictures(materials.fetcher))),
             FilesFace(self.files),
             UploadsFace(uploads),
             Models(self.catalog, self.serving),

@@ -146,6 +146,14 @@ def test_what_only_we_have_is_told_and_does_not_count() -> None:
     assert models.complete
 
 
+@pytest.fixture(autouse=True)
+def _promises(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the document here, not of the whole API."""
+    promises = tmp_path_factory.mktemp("promises") / "coverage.toml"
+    promises.write_text(f"complete = {json.dumps(PROMISED)}")
+    monkeypatch.setattr(coverage, "PROMISES", promises)
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     status = coverage.main(list(arguments))
     return status, capsys.readouterr().out

@@ -7,6 +7,7 @@ from inhouse.api.conversations.routes import Conversations
 from inhouse.api.embeddings.routes import Embeddings
 from inhouse.api.files.routes import FilesFace
 from inhouse.api.models.routes import Models
+from inhouse.api.moderations.routes import Moderations
 from inhouse.api.organization.faces import FACES as ORGANIZATION
 from inhouse.api.responses.routes import Responses
 from inhouse.api.uploads.routes import UploadsFace
@@ -17,6 +18,7 @@ FACES = (
     Conversations,
     Completions,
     Embeddings,
+    Moderations,
     Audio,
     FilesFace,
     UploadsFace,

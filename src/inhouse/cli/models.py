@@ -222,7 +222,9 @@ def _local(card: Card, weights: list[str]) -> Embedded | Hosted:
         except ValueError as error:
             raise Refused(str(error)) from error
     able = (
-        HOSTS[found.engine].endpoints if isinstance(found, Hosted) else frozenset({"chat_completions", "completions"})
+        HOSTS[found.engine].endpoints
+        if isinstance(found, Hosted)
+        else frozenset({"chat_completions", "completions", "moderation"})
     )
     if not able & endpoints:
         raise Refused(f"{found.title} cannot serve {card.id}: it is for {', '.join(sorted(able))}")

@@ -63,6 +63,15 @@ HOSTS: dict[Kind, Host] = {
         endpoints=frozenset({"speech_generation"}),
         packages=("onnxruntime", "av", "numpy"),
     ),
+    "moderation": Host(
+        module="inhouse.engines.moderation.host",
+        runs_on="ONNX Runtime",
+        formats=frozenset({"onnx"}),
+        capability="moderation",
+        endpoints=frozenset({"moderation"}),
+        packages=("onnxruntime", "tokenizers", "numpy", "PIL"),
+        slots=2,
+    ),
 }
 
 

@@ -28,6 +28,10 @@ class FetchError(Exception):
     """It cannot be had. The message is for clients; it does not tell what is inside the server's own network."""
 
 
+class TooLarge(FetchError):
+    """It has more bytes than it may have."""
+
+
 class Fetched(NamedTuple):
     data: bytes
     media_type: str
@@ -131,6 +135,6 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     async for piece in response.content.iter_chunked(256 * 1024):
         size += len(piece)
         if size > most:
-            raise FetchError(f"The file at this URL is larger than {most} bytes.")
+            raise TooLarge(f"The file at this URL is larger than {most} bytes.")
         pieces.append(piece)
     return b"".join(pieces)
