@@ -12,6 +12,7 @@ import contextlib
 import msgspec
 
 from inhouse.calls import Call
+from inhouse.engines.deployments import Embedded, Hosted, Remote
 from inhouse.engines.protocol import EngineFailed, TextEngine
 from inhouse.engines.upstream import Upstream
 from inhouse.generation import tokens
@@ -69,7 +70,7 @@ async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> 
     """
     limit = min(call.card.context_window, engine.window)
     room = limit - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, limit // 4)
-    strategy = call.deployment.window_strategy
+    strategy = _deployment(call).window_strategy
     drops = request.truncate or strategy == "truncate"
     reads = strategy == "read" and not drops and engine.window < call.card.context_window
     characters = sum(map(_length, request.items))
@@ -127,7 +128,7 @@ async def _read(
 ) -> Fitted:
     shelf = shelf_of(engine)
     per_token = max(0.1, characters / measured.total)
-    wanted = min(call.deployment.read_tokens or READ_TOKENS, room * 2 // 3)
+    wanted = min(_deployment(call).read_tokens or READ_TOKENS, room * 2 // 3)
     try:
         found = await excerpts(
             shelf,
@@ -196,10 +197,10 @@ async def fitted_for_upstream(
         InvalidRequest: ``context_length_exceeded``; the prompt is longer than the card's window.
         EngineFailed
     """
-    if call.deployment.window_strategy != "read" or request.truncate:
+    if _deployment(call).window_strategy != "read" or request.truncate:
         return request, 0
     characters = sum(map(_length, request.items))
-    window = call.deployment.window
+    window = _deployment(call).window
     if window is None and characters > _SURELY_FITS:
         with contextlib.suppress(EngineFailed):  # one that lists no models is asked as it is
             window = await upstream.window()
@@ -218,7 +219,7 @@ async def fitted_for_upstream(
     if total <= room * 0.9:
         return request, 0
     per_token = max(0.1, characters / max(1, total))
-    wanted = min(call.deployment.read_tokens or max(READ_TOKENS, int(window * UPSTREAM_SHARE)), int(room * 0.8))
+    wanted = min(_deployment(call).read_tokens or max(READ_TOKENS, int(window * UPSTREAM_SHARE)), int(room * 0.8))
     try:
         found = await excerpts(
             shelf_of(upstream),
@@ -234,6 +235,12 @@ async def fitted_for_upstream(
     read = round(sum(map(_length, shorter.items)) / per_token)
     tell_reading(call, read, total)
     return shorter, total - read
+
+
+def _deployment(call: Call) -> Embedded | Remote:
+    deployment = call.deployment
+    assert not isinstance(deployment, Hosted), "hosts write no text"
+    return deployment
 
 
 def _written(item: Item) -> str:
