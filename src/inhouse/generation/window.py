@@ -128,14 +128,15 @@ async def _read(
 ) -> Fitted:
     shelf = shelf_of(engine)
     per_token = max(0.1, characters / measured.total)
-    wanted = min(_deployment(call).read_tokens or READ_TOKENS, room * 2 // 3)
+    around = int(_around(request) / per_token)
+    wanted = max(1, min(_deployment(call).read_tokens or READ_TOKENS, (room - around) * 2 // 3))
     try:
         found = await excerpts(
             shelf,
             call.project_id,
             request,
             characters=int(wanted * per_token),
-            most_whole=int((room - wanted) * per_token),
+            most_whole=max(0, int((room - around - wanted) * per_token)),
             per_token=per_token,
         )
     except SearchFailed as error:
@@ -226,7 +227,7 @@ async def fitted_for_upstream(
             call.project_id,
             request,
             characters=int(wanted * per_token),
-            most_whole=int((room * 0.9 - wanted) * per_token),
+            most_whole=max(0, int((room * 0.9 - wanted) * per_token) - _around(request)),
             per_token=per_token,
         )
     except SearchFailed as error:
@@ -241,6 +242,11 @@ def _deployment(call: Call) -> Embedded | Remote:
     deployment = call.deployment
     assert not isinstance(deployment, Hosted), "hosts write no text"
     return deployment
+
+
+def _around(request: GenerationRequest) -> int:
+    """Characters of what the model reads beside the items, roughly."""
+    return len(msgspec.json.encode((request.usable_tools, request.format)))
 
 
 def _written(item: Item) -> str:

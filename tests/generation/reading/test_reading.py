@@ -136,6 +136,37 @@ async def test_a_conversation_keeps_its_last_turns_and_what_the_question_needs(w
     assert told.prompt.index("cellar") < told.prompt.index("shelf 299")
 
 
+async def test_turns_go_on_to_alternate(walk: Walk) -> None:
+    """Templates of some models take nothing else."""
+    turns: list[Item] = []
+    for number in range(300):
+        turns += [
+            said("user", f"Shelf {number}? " + "x" * 300),
+            said("assistant", f"Yes, item{number}. " + "dust " * 90),
+        ]
+    turns[100] = said("user", "The green atlas lies in the cellar, remember that.")
+    turns[351] = said("assistant", "I saw the green atlas there, too.")
+
+    def alternate(messages: list[dict[str, Any]]) -> str | None:
+        roles = [message["role"] for message in messages]
+        return None if roles == ["user", "assistant"] * (len(roles) // 2) + ["user"] else "roles must alternate"
+
+    engine = ScriptedEngine(lambda asked: Say(["Yes"]), window=9_000, refuses=alternate)
+    told = await ask(walk, (*turns, said("user", "Where does the green atlas lie?")), engine=engine)
+    assert "lies in the cellar" in told.prompt
+    assert "I saw the green atlas" in told.prompt
+
+
+async def test_tools_leave_room(walk: Walk) -> None:
+    tools = tuple(FunctionTool(f"tool_{n}", "x" * 400, {"type": "object", "properties": {}}) for n in range(8))
+    turns = tuple(said("user" if n % 2 else "assistant", f"{n} " + "y" * 1_400) for n in range(40))
+    engine = ScriptedEngine(lambda asked: Say(["Yes"]), window=9_000)
+    told = await ask(walk, (*turns, said("user", QUESTION)), engine=engine, tools=tools)
+    assert "tool_7" in told.prompt
+    assert QUESTION in told.prompt
+    assert len(told.prompt) < 9_000
+
+
 async def test_calls_and_outputs_stay_together(walk: Walk) -> None:
     items: list[Item] = [said("user", QUESTION)]
     for number in range(6):

@@ -16,6 +16,8 @@ from inhouse.generation.reading.worker import searched
 
 REMEMBERED = 4_096
 """Characters from which on the index of a segment is kept."""
+BESIDE = 200
+"""Characters that are read of a message that only belongs to another which is read."""
 _SPARE = 2
 """Times the characters that are wanted, since some passages may turn out to have more tokens."""
 
@@ -76,11 +78,12 @@ class Excerpts:
         sources = self._plan.sources
         kept = set(self._plan.whole) | {sources[number].item for number in chosen}
         kept |= {each.item for each in sources if each.first or each.last < len(each.text)}
-        # What was answered is hardly understood without what was asked.
+        # What was answered is hardly understood without what was asked, and some templates want turns to alternate.
         for at in sorted(kept):
-            item = items[at]
-            if at and isinstance(item, Message) and item.role == "assistant" and isinstance(items[at - 1], Message):
+            if at and _said(items[at], "assistant") and _said(items[at - 1], "user"):
                 kept.add(at - 1)
+            elif at + 1 < len(items) and _said(items[at], "user") and _said(items[at + 1], "assistant"):
+                kept.add(at + 1)
         calls = {item.id: at for at, item in enumerate(items) if isinstance(item, ToolCall)}
         outputs = {item.call_id: at for at, item in enumerate(items) if isinstance(item, ToolOutput)}
         for at in sorted(kept):
@@ -113,7 +116,10 @@ class Excerpts:
     def _written(self, number: int, chosen: Mapping[int, list[Span]]) -> str:
         """A text with marks in the place of what is left out."""
         source = self._plan.sources[number]
-        spans = [(0, source.first), *sorted(chosen.get(number, ())), (source.last, len(source.text))]
+        found = sorted(chosen.get(number, ()))
+        if not found and source.first == 0 and source.last == len(source.text):
+            found = [(0, min(source.last, BESIDE))]  # it is there only because of its neighbour
+        spans = [(0, source.first), *found, (source.last, len(source.text))]
         out: list[str] = []
         end = 0
         for first, last in spans:
@@ -125,6 +131,10 @@ class Excerpts:
 
     def _mark(self, characters: int) -> str:
         return f"[… about {max(1, round(characters / self._per_token)):,} tokens left out …]"
+
+
+def _said(item: Item, role: str) -> bool:
+    return isinstance(item, Message) and item.role == role
 
 
 async def excerpts(
