@@ -22,6 +22,8 @@ import statistics
 import time
 
 from bench.haystack import CITIES, haystack, hide
+from inhouse.generation.items import Message, Text
+from inhouse.generation.reading.plan import plan
 from inhouse.generation.reading.search import Found, Job
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.worker import searched
@@ -80,14 +82,16 @@ async def retrieval(tokens: int, needles: int, read: int) -> None:
         right, cold, warm = 0, [], []
         for number in range(needles):
             hidden, question, wanted = make(rng, (number + 0.5) / needles)
-            texts = segments(hide(blocks, hidden))
+            # As the platform gets it: the text with the question at its end.
+            made = plan((Message("user", (Text(f"{hide(blocks, hidden)}\n\nQuestion: {question}"),)),), 20_000)
+            texts = segments(made.sources[0].searched)
             started = time.perf_counter()
-            first = await searched(Job(texts, [None] * len(texts), question, characters))
+            first = await searched(Job(texts, [None] * len(texts), made.question, characters))
             cold.append(time.perf_counter() - started)
             found = first
             if number < 5:
                 started = time.perf_counter()
-                found = await searched(Job(texts, [*first.indexes], question, characters))
+                found = await searched(Job(texts, [*first.indexes], made.question, characters))
                 warm.append(time.perf_counter() - started)
             right += all(each in _read(texts, found) for each in wanted)
         print(

@@ -27,6 +27,7 @@ from inhouse.generation.items import (
     ToolOutput,
 )
 from inhouse.generation.reading import worker
+from inhouse.generation.reading.plan import plan
 from inhouse.generation.reading.shelf import Shelf, shelf_of
 from inhouse.kit.errors import APIError, InvalidRequest
 
@@ -101,6 +102,16 @@ async def test_passages_stand_in_the_order_of_the_prompt(walk: Walk) -> None:
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("asked", [QUESTION, f"Question: {QUESTION} Answer in one sentence.", "Tell the code of Ulm."])
+def test_the_document_is_not_part_of_the_question(asked: str) -> None:
+    for text in (f"{DOCUMENT}\n\n{asked}", f"{asked}\n\n{DOCUMENT}"):
+        made = plan((said("user", text),), 10_000)
+        assert asked.removesuffix(" Answer in one sentence.") in made.question
+        assert len(made.question) < 1_100
+        assert "?" not in asked or len(made.question) < 150
+    assert plan((said("user", asked),), 10_000).question == asked
+
+
 async def test_parts_of_one_message(walk: Walk) -> None:
     told = await ask(walk, (said("user", "Read this:", DOCUMENT, QUESTION),))
     assert NEEDLE in told.prompt
@@ -109,10 +120,10 @@ async def test_parts_of_one_message(walk: Walk) -> None:
 
 
 async def test_how_much_is_read_can_be_set(walk: Walk) -> None:
-    few = await ask(walk, (said("user", DOCUMENT), said("user", QUESTION)), read_tokens=1_200)
-    wide = "Which access code is for the archive of Ulm, and which market, garden and weather report has it?"
-    more = await ask(walk, (said("user", DOCUMENT), said("user", wide)), read_tokens=5_000)
-    assert NEEDLE in few.prompt
+    document = hide(haystack(100_000), {f"The archive of Ulm keeps the atlas {n}.": n / 40 for n in range(40)})
+    few = await ask(walk, (said("user", document), said("user", "What keeps the archive of Ulm?")), read_tokens=1_200)
+    more = await ask(walk, (said("user", document), said("user", "What keeps the archive of Ulm?")), read_tokens=5_000)
+    assert "The archive of Ulm" in few.prompt
     assert len(few.prompt) < 1_700
     assert 4_000 < len(more.prompt) < 6_500
 

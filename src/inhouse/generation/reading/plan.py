@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from inhouse.generation.items import Item, Message, Text, ToolCall, ToolOutput
+from inhouse.generation.reading.ranking import STOP, words_of
 
 QUESTION = 1_500
 """Characters up to which the last message of the user, and each first or last part of it, is read whole."""
@@ -74,18 +75,16 @@ def plan(items: tuple[Item, ...], most_whole: int) -> Plan:
             sources.append(source)
             if at == asked and edges:
                 question += [text[: source.first], text[source.last :]]
-    said = asks(question)
-    if len(said) < 40:  # "and the second one?" says too little by itself
-        before = [_text(items[at]) for at in range(asked) if _is(items[at], "user")]
-        said = " ".join([said, *(text[:QUESTION] for text in before[-1:])])
+    said = " ".join(question) if asked in whole else asks(question)
+    if sum(word not in STOP for word in words_of(said)) < 2:  # "and the second one?" says too little by itself
+        before = [text for item in items[:asked] if _is(item, "user") and len(text := _text(item)) <= QUESTION]
+        said = " ".join([said, *before[-1:]])
     return Plan(frozenset(whole), sources, said)
 
 
 def asks(texts: list[str]) -> str:
     """The question in the texts around a document: sentences that end with a question mark; without any, the first
     and the last paragraph."""
-    if sum(map(len, texts)) <= QUESTION // 2:
-        return " ".join(texts)
     if asked := [sentence.strip() for text in texts for sentence in _ASKS.findall(text)]:
         return " ".join(asked[-4:])
     found = [paragraphs for text in texts if (paragraphs := [each for each in text.split("\n\n") if each.strip()])]

@@ -157,16 +157,17 @@ class Corpus:
 
 
 def _patterns(words: Sequence[str]) -> dict[bytes, float]:
-    """Hashes to look for, with what they weigh."""
-    hashes = [hash_of(word).to_bytes(4, sys.byteorder) for word in words[: 4 * MOST_TERMS]]
+    """Hashes to look for, with what they weigh. Of a long question the end counts."""
+    words = words[-4 * MOST_TERMS :]
+    hashes = [hash_of(word).to_bytes(4, sys.byteorder) for word in words]
     kept = {mark: 1.0 for word, mark in zip(words, hashes, strict=False) if word not in STOP}
     if not kept:
         kept = dict.fromkeys(hashes, 1.0)
-    patterns = dict(list(kept.items())[:MOST_TERMS])
+    patterns = dict(list(kept.items())[-MOST_TERMS:])
     marked = list(zip(words, hashes, strict=False))
     pairs = [
         (one + two, PAIR_WEIGHT)
         for (first, one), (second, two) in pairwise(marked)
         if not (first in STOP and second in STOP)
     ]
-    return patterns | dict(pairs[:MOST_TERMS])
+    return patterns | dict(pairs[-MOST_TERMS:])

@@ -15,6 +15,8 @@ HOPS = 2
 """Further searches, by the words of what was found."""
 HOP_SHARE = 0.35
 """Of the characters, left to them."""
+FLOOR = 0.15
+"""Of the best score: passages below it have little to do with the question, and would only mislead a small model."""
 SPREAD_SHARE = 0.7
 """Of the characters, spread evenly over the prompt where the question is about all of it."""
 _HOP_TERMS = 12
@@ -110,7 +112,10 @@ class _Finder:
     def _take(self, scores: Sequence[float], characters: int) -> None:
         """The best passages that are not chosen yet, up to so many characters."""
         missed = 0
-        for passage in sorted((each for each in range(len(scores)) if scores[each] > 0), key=lambda at: -scores[at]):
+        floor = FLOOR * max(scores, default=0.0)
+        for passage in sorted(
+            (each for each in range(len(scores)) if scores[each] > floor), key=lambda at: -scores[at]
+        ):
             if passage in self._chosen:
                 continue
             span = self._span(passage)
