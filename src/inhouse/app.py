@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from inhouse.access import Access
+from inhouse.api.assistants.faces import assistants_faces
 from inhouse.api.chat.routes import Chat
 from inhouse.api.chat.service import ChatService
 from inhouse.api.chat.store import CompletionStore
@@ -89,6 +90,7 @@ class Platform:
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
             Models(self.catalog, self.serving),
+            *assistants_faces(self.calls, self.database, self.jobs, hosts),
             WebhookEndpoints(self.webhooks),
             *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits),
         )

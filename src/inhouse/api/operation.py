@@ -140,6 +140,8 @@ class Operation:
     deprecated: bool
     scope: str
     """What the caller's key must allow, see ``access.scopes``."""
+    beta: str | None
+    """What the header ``OpenAI-Beta`` has to name."""
     errors: tuple[type[APIError], ...]
     """Errors beyond those that every operation can answer with."""
     parameters: tuple[tuple[str, Any], ...]
@@ -172,6 +174,7 @@ def operation(
     style: Style = "named",
     deprecated: bool = False,
     scope: str | None = None,
+    beta: str | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated method as an operation of the API.
 
@@ -183,6 +186,7 @@ def operation(
         status: of a success.
         style: ``legacy`` for the older routes' wording of unknown and missing top-level parameters.
         scope: what the caller's key must allow; by default what ``access.scopes.scope_of`` says.
+        beta: what the header ``OpenAI-Beta`` has to name, e.g. ``assistants=v2``.
 
     Raises:
         DeclarationError: while importing, if the declaration is wrong.
@@ -190,7 +194,17 @@ def operation(
 
     def declare(handler: Handler) -> Handler:
         handler.__operation__ = _read(  # type: ignore[attr-defined]
-            handler, method, path, id, tag, tuple(errors), status, style, deprecated, scope or scope_of(method, path)
+            handler,
+            method,
+            path,
+            id,
+            tag,
+            tuple(errors),
+            status,
+            style,
+            deprecated,
+            scope or scope_of(method, path),
+            beta,
         )
         return handler
 
@@ -239,6 +253,7 @@ def _read(
     style: Style,
     deprecated: bool,
     scope: str,
+    beta: str | None,
 ) -> Operation:
     where = f"{handler.__module__}.{handler.__qualname__} ({method} {path})"
 
@@ -327,6 +342,7 @@ def _read(
         style=style,
         deprecated=deprecated,
         scope=scope,
+        beta=beta,
         errors=errors,
         parameters=tuple(parameters),
         body_kind=body_kind,

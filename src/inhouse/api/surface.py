@@ -1,5 +1,6 @@
 """The faces whose operations make up the API."""
 
+from inhouse.api.assistants.routes import Assistants, Runs, Threads
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.conversations.routes import Conversations
@@ -13,4 +14,15 @@ from inhouse.api.webhooks.wire import EVENTS as WEBHOOKS
 __all__ = ["FACES", "SOCKETS", "WEBHOOKS"]
 
 SOCKETS = (ResponsesSocket,)
-FACES = (Chat, Responses, Conversations, Completions, Models, WebhookEndpoints, *ORGANIZATION)
+FACES = (
+    Chat,
+    Responses,
+    Conversations,
+    Completions,
+    Models,
+    Assistants,
+    Threads,
+    Runs,
+    WebhookEndpoints,
+    *ORGANIZATION,
+)
