@@ -1,8 +1,8 @@
 """Server-sent events as the API writes them.
 
 Three styles exist. ``data`` (Chat Completions, Completions): ``data: {json}`` per event, and ``data: [DONE]`` at the
-end. ``typed`` (Responses, images, audio): ``event: {type}`` before the data, and no ``[DONE]``. ``named`` (Assistants): the
-event's name stands before its data, and ``event: done`` with ``[DONE]`` at the end.
+end. ``typed`` (Responses, images, audio): ``event: {type}`` before the data, and no ``[DONE]``. ``named`` (Assistants):
+the event's name before its data alone, and ``event: done`` with ``[DONE]`` at the end.
 """
 
 from __future__ import annotations

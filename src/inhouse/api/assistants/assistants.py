@@ -88,7 +88,8 @@ class AssistantsService:
             found = await self._database.read(
                 partial(store.assistants_page, project_id=caller.project_id, cursor=cursor(query))
             )
-        return listed(wire.AssistantList, found, lambda body: with_defaults(assistant_of(body)))
+        page: wire.AssistantList = listed(wire.AssistantList, found, lambda body: with_defaults(assistant_of(body)))
+        return page
 
     def _check(self, caller: Caller, assistant: wire.Assistant) -> None:
         check_settings(self._calls, caller, assistant.model, assistant, self._hosts)

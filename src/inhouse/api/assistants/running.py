@@ -265,6 +265,7 @@ class _Made:
                 return
         self._writer.begin()
         await self._store_piece()
+        self._stored_at = 0.0  # the first words are not held back
         async with aclosing(respond(call, request, hosting)) as batches:
             async for batch in batches:
                 self._writer.of(batch, call.usage)

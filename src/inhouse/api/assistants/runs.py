@@ -250,7 +250,8 @@ class RunsService:
             return store.runs_page(connection, thread_id, cursor(query))
 
         with named_cursor("run"):
-            return listed(wire.RunList, await self._database.read(work), run_of)
+            page: wire.RunList = listed(wire.RunList, await self._database.read(work), run_of)
+        return page
 
     async def steps(
         self, caller: Caller, thread_id: str, run_id: str, query: wire.ListRunStepsQuery
@@ -263,7 +264,8 @@ class RunsService:
                 run_id,
                 lambda connection, stored: store.steps_page(connection, stored.id, cursor(asked)),
             )
-        return listed(wire.RunStepList, found, partial(_told_step, include=query.include))
+        page: wire.RunStepList = listed(wire.RunStepList, found, partial(_told_step, include=query.include))
+        return page
 
     async def retrieve_step(
         self, caller: Caller, thread_id: str, run_id: str, step_id: str, query: wire.IncludeQuery

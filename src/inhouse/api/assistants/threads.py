@@ -137,7 +137,8 @@ class ThreadsService:
             return store.messages_page(connection, thread_id, query.run_id, cursor(query))
 
         with named_cursor("message"):
-            return listed(wire.MessageList, await self._database.read(work), message_of)
+            page: wire.MessageList = listed(wire.MessageList, await self._database.read(work), message_of)
+        return page
 
 
 def refuse_while_active(connection: Connection, thread_id: str) -> None:
