@@ -34,7 +34,8 @@ from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.kit.ids import request_id
 from inhouse.metering import rollups
-from inhouse.metering.ledger import Ledger, Opening, Settlement
+from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.ledger import Ledger
 from inhouse.storage.database import Database
 from inhouse.storage.schema import usage_rollups, usage_series
 

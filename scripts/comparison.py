@@ -189,7 +189,20 @@ class Comparison:
         """Our objects that can be the variant. An official object that is alone is not told apart by its constants
         unless we have several; so that one renamed constant does not hide the rest."""
         matching = [o for o in ours if all(self._can_be(o, name, value) for name, value in variant.values.items())]
+        if not alone and len(matching) > 1 and self.direction == "response":
+            return self._closest(variant.object, matching)
         return ours if alone and (not matching or len(ours) == 1) else matching
+
+    @staticmethod
+    def _closest(official: Object, ours: list[Object]) -> list[Object]:
+        """Of objects that no constant tells apart, as in answers of several formats: those most like the official."""
+
+        def distance(candidate: Object) -> tuple[int, int]:
+            named, given = official.properties.keys(), candidate.properties.keys()
+            return len(named - given), len(given - named)
+
+        least = min(map(distance, ours))
+        return [candidate for candidate in ours if distance(candidate) == least]
 
     def _can_be(self, object: Object, name: str, value: Any) -> bool:
         if name not in object.properties:

@@ -101,7 +101,23 @@ async def test_every_way_out_is_settled(walk: Walk, error: BaseException, status
     assert row.first_token_ms is None, "nothing was given"
 
 
-async def test_nothing_is_given_before_the_row_is_durable(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_given_before_the_journal_has_the_call(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk.engine(ScriptedEngine([Say(["Hello"])]))
+    journal = walk.platform.ledger._journal
+    assert journal is not None
+    async with walk.call() as call:
+        assert sum(part.bytes for part in journal._parts) > 0
+        stream = generate(call, HELLO)
+        assert await anext(stream)
+        assert await walk.rows(at_once=True) == []
+        assert [row.state for row in await walk.rows()] == ["open"]
+        await stream.aclose()
+
+
+async def test_without_a_journal_nothing_is_given_before_the_row_is_durable(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk.platform.ledger._journal = None
     walk.engine(ScriptedEngine([Say(["Hello"])]))
     database = walk.platform.database
     write, go_on = database.write, asyncio.Event()
@@ -116,7 +132,7 @@ async def test_nothing_is_given_before_the_row_is_durable(walk: Walk, monkeypatc
         first = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0.05)
         assert not first.done()
-        assert await walk.rows() == []
+        assert await walk.rows(at_once=True) == []
         go_on.set()
         await first
         assert [row.state for row in await walk.rows()] == ["open"]
@@ -127,6 +143,7 @@ async def test_nothing_is_given_before_the_row_is_durable(walk: Walk, monkeypatc
 async def test_a_database_that_fails_refuses_the_call(
     walk: Walk, monkeypatch: pytest.MonkeyPatch, streams: bool
 ) -> None:
+    walk.platform.ledger._journal = None
     engine = walk.engine(ScriptedEngine(lambda request: Say(["Hello"])))
     given: list[Any] = []
 
@@ -154,6 +171,7 @@ async def test_a_database_that_fails_refuses_the_call(
 
 
 async def test_a_call_that_is_cancelled_twice_is_settled_once(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk.platform.ledger._journal = None
     database = walk.platform.database
     write, go_on = database.write, asyncio.Event()
     inside = asyncio.Event()
@@ -177,7 +195,7 @@ async def test_a_call_that_is_cancelled_twice_is_settled_once(walk: Walk, monkey
         await asyncio.sleep(0.01)
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [row.state for row in await walk.rows()] == ["open"]
+    assert [row.state for row in await walk.rows(at_once=True)] == ["open"]
     go_on.set()
     await walk.platform.ledger.close()
     [row] = await walk.rows()
@@ -186,6 +204,7 @@ async def test_a_call_that_is_cancelled_twice_is_settled_once(walk: Walk, monkey
 
 
 async def test_a_call_that_is_cancelled_while_its_row_is_written(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk.platform.ledger._journal = None
     database = walk.platform.database
     write, go_on = database.write, asyncio.Event()
 

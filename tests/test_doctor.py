@@ -16,6 +16,7 @@ from rich.console import Console
 
 from inhouse import doctor
 from inhouse.doctor import Check, Machine, failed, render, run_checks, this_machine
+from inhouse.engines.hosts import HOSTS
 from inhouse.engines.weights import Manifest, WeightsCache
 
 DATA = b"weights" * 1000
@@ -263,3 +264,10 @@ def test_texts_are_printed_as_they_are() -> None:
     assert "[red]x[/red]" in text
     assert "→ do [this]" in text
     assert text.splitlines()[0].startswith("ok")
+
+
+def test_what_a_host_needs_is_looked_for() -> None:
+    host = HOSTS["embedding"]
+    assert doctor.check_host(host).state == "ok"
+    missing = doctor.check_host(msgspec.structs.replace(host, packages=("numpy", "no_such_package")))
+    assert (missing.state, missing.found) == ("fail", "embedding: no_such_package not installed")

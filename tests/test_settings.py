@@ -24,6 +24,12 @@ def write(environ: dict[str, str], text: str) -> Path:
     return file
 
 
+def test_files_are_kept_at_known_kinds_of_urls(environ: dict[str, str]) -> None:
+    environ["INHOUSE_FILES__URL"] = "ftp://host/folder"
+    with pytest.raises(SettingsError, match="INHOUSE_FILES__URL"):
+        load({}, environ)
+
+
 def test_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     settings = load({}, {})
@@ -74,12 +80,18 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "server.keepalive_s": ("2.5", "2.5"),
         "server.metrics_token": ("m", "'m'"),
         "database.url": ("postgresql://h/d", "'postgresql://h/d'"),
+        "files.url": ("s3://bucket", "'s3://bucket'"),
+        "files.project_quota_bytes": ("5", "5"),
+        "files.fetch": ("off", "'off'"),
+        "files.document_timeout_s": ("2.5", "2.5"),
+        "files.document_memory": ("1073741824", "1073741824"),
         "engines.slots": ("3", "3"),
         "engines.threads": ("2", "2"),
         "engines.kv_tokens": ("4096", "4096"),
         "engines.idle_unload_s": ("0", "0"),
         "engines.max_queue": ("0", "0"),
         "engines.queue_timeout_s": ("7.5", "7.5"),
+        "engines.pull": ("false", "false"),
         "engines.preload": ("a,b", "['a', 'b']"),
         "limits.tier": ("auto", "'auto'"),
         "limits.tier_rule": ("paid_and_days", "'paid_and_days'"),

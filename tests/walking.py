@@ -154,8 +154,14 @@ class Walk:
             **more,
         )
 
-    async def rows(self) -> list[Any]:
-        """The ledger's rows, oldest first."""
+    async def rows(self, *, at_once: bool = False) -> list[Any]:
+        """The ledger's rows, oldest first.
+
+        Args:
+            at_once: what the database has now, without what is on the books and on its way.
+        """
+        if not at_once:
+            await self.platform.ledger.written()
         query = select(calls).order_by(calls.c.created_at)
         return list(await self.platform.database.read(lambda connection: connection.execute(query).all()))
 

@@ -15,6 +15,9 @@ from starlette.routing import Route
 
 from inhouse.access import Access
 from inhouse.api.assistants.faces import assistants_faces
+from inhouse.api.audio.routes import Audio
+from inhouse.api.audio.speech import SpeechService
+from inhouse.api.audio.transcription import TranscriptionService
 from inhouse.api.chat.routes import Chat
 from inhouse.api.chat.service import ChatService
 from inhouse.api.chat.store import CompletionStore
@@ -23,7 +26,13 @@ from inhouse.api.completions.service import CompletionsService
 from inhouse.api.conversations.routes import Conversations
 from inhouse.api.conversations.service import ConversationsService
 from inhouse.api.dispatch import Dispatcher
+from inhouse.api.embeddings.routes import Embeddings
+from inhouse.api.embeddings.service import EmbeddingsService
+from inhouse.api.files.routes import FilesFace
 from inhouse.api.models.routes import Models
+from inhouse.api.moderations.pictures import Pictures
+from inhouse.api.moderations.routes import Moderations
+from inhouse.api.moderations.service import ModerationsService
 from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
 from inhouse.api.organization.faces import organization_faces
@@ -34,16 +43,22 @@ from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.api.responses.socket import ResponsesSocket
 from inhouse.api.socket import sockets_of
+from inhouse.api.uploads.routes import UploadsFace
 from inhouse.api.webhooks.routes import WebhookEndpoints
-from inhouse.calls import Calls
+from inhouse.calls import Calls, Materials
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.catalog.terms import load_terms
 from inhouse.console.models import model_pages
+from inhouse.documents import Documents
 from inhouse.engines.deployments import Deployment
 from inhouse.engines.pool import EnginePool
 from inhouse.engines.weights import WeightsCache
+from inhouse.files import Files
+from inhouse.files.fetching import Fetcher
+from inhouse.files.sweeping import Sweeper
+from inhouse.files.uploads import Uploads
 from inhouse.health import Health
 from inhouse.jobs.runner import Runner
 from inhouse.limits import Limits
@@ -53,6 +68,7 @@ from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
 from inhouse.serving import Serving
 from inhouse.settings import MCPSettings, Settings, SettingsError
+from inhouse.storage.blobs import Blobs
 from inhouse.storage.database import Database
 from inhouse.tools.mcp import Bounds
 from inhouse.webhooks import Webhooks
@@ -72,15 +88,22 @@ class Platform:
         self.database = Database(settings.database_url)
         self.access = Access(self.database)
         self.metrics = Metrics()
-        self.ledger = Ledger(self.database)
+        file = self.database.file
+        self.ledger = Ledger(self.database, None if file is None else file.with_suffix(".ledger"))
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
         self.limits = Limits.of(settings.limits, self.database)
         self.budgets = Budgets(self.database)
-        self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         self.jobs = Runner(self.database)
         self.webhooks = Webhooks(self.database, self.jobs, networks=settings.webhooks.networks)
+        blobs = Blobs(settings.data_dir / "blobs", settings.data_dir / "scratch", settings.files.url)
+        self.files = Files(self.database, blobs, quota=settings.files.project_quota_bytes or None)
+        uploads = Uploads(self.files)
+        self.sweeper = Sweeper(self.files, uploads)
+        self.documents = Documents(timeout_s=settings.files.document_timeout_s, memory=settings.files.document_memory)
+        materials = Materials(self.files, self.documents, Fetcher(settings.files.fetch))
+        self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics, materials)
         hosts = HostedTools({"mcp": mcp_maker(settings.mcp_reach, _mcp_bounds(settings.mcp))})
         background = Background(self.calls, self.database, self.jobs, hosts)
         responses = ResponsesService(self.calls, self.database, background, hosts)
@@ -89,10 +112,15 @@ class Platform:
             Responses(responses),
             Conversations(ConversationsService(self.database)),
             Completions(CompletionsService(self.calls)),
+            Embeddings(EmbeddingsService(self.calls)),
+            Moderations(ModerationsService(self.calls, Pictures(materials.fetcher))),
+            FilesFace(self.files),
+            UploadsFace(uploads),
             Models(self.catalog, self.serving),
-            *assistants_faces(self.calls, self.database, self.jobs, hosts),
+            *assistants_faces(self.calls, self.database, self.jobs, hosts, self.files),
+            Audio(TranscriptionService(self.calls), SpeechService(self.calls)),
             WebhookEndpoints(self.webhooks),
-            *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits),
+            *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits, self.ledger),
         )
         self._v1 = Dispatcher(
             operations,
@@ -101,6 +129,7 @@ class Platform:
             keepalive_s=settings.server.keepalive_s,
             cors_origins=settings.server.cors_origins,
             sockets=sockets_of(ResponsesSocket(responses)),
+            spool=blobs.spool,
         )
         self._site = Starlette(
             routes=[
@@ -135,6 +164,7 @@ class Platform:
         await self.catalog.bindings.refresh()
         await self.limits.start()
         await self.jobs.start()
+        await self.sweeper.start()
         wanted = [found.deployment for model in self.settings.engines.preload if (found := self.catalog.find(model))]
         for deployment in wanted:
             self.engines.expect(deployment)
@@ -149,6 +179,7 @@ class Platform:
             last_first.push_async_callback(self.engines.close)
             last_first.push_async_callback(self.webhooks.close)
             last_first.push_async_callback(self.jobs.stop)
+            last_first.push_async_callback(self.sweeper.stop)
             if self._preloading is not None:
                 self._preloading.cancel()
                 await asyncio.gather(self._preloading, return_exceptions=True)

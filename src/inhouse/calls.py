@@ -14,22 +14,40 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from types import TracebackType
+from typing import NamedTuple
 
 import msgspec
 
 from inhouse.access import Caller
 from inhouse.catalog import Catalog, Resolved
+from inhouse.catalog.cards import Card, Snapshot
+from inhouse.documents import Documents
 from inhouse.engines.deployments import Embedded
+from inhouse.engines.hosted import HostedEngine
+from inhouse.engines.hosts import Kind
+from inhouse.engines.llama.engine import LlamaEngine
 from inhouse.engines.pool import Engine, EnginePool
-from inhouse.engines.protocol import DecodingDefaults
+from inhouse.engines.protocol import DecodingDefaults, EngineFailed
+from inhouse.engines.upstream import Upstream
+from inhouse.files import Files
+from inhouse.files.fetching import Fetcher
 from inhouse.kit.errors import APIError
 from inhouse.limits import Admission, Demand, Limits
 from inhouse.limits.service import Pool
 from inhouse.metering.budgets import Budgets
-from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger, Opening, Settlement
+from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.pricing import Bound, Rates, rates, service_tier
 from inhouse.metering.usage import Usage, family_of
+
+
+class Materials(NamedTuple):
+    """What a call reads beside its request: files of the project, and documents."""
+
+    files: Files
+    documents: Documents
+    fetcher: Fetcher
 
 
 class Calls:
@@ -43,7 +61,9 @@ class Calls:
         budgets: Budgets,
         engines: EnginePool,
         metrics: Metrics,
+        materials: Materials | None = None,
     ) -> None:
+        self._materials = materials
         self._catalog = catalog
         self._limits = limits
         self._ledger = ledger
@@ -60,6 +80,11 @@ class Calls:
         """What answers to a name may say they come from: an alias stands for all snapshots of its card."""
         card = self._catalog.cards.get(model)
         return [model] if card is None else [snapshot.id for snapshot in card.snapshots]
+
+    def card_of(self, model: str, endpoint: str) -> tuple[Card, Snapshot]:
+        """What a name means, for one endpoint. Raises as ``open``."""
+        resolved = self._catalog.resolve(model, endpoint)
+        return resolved.card, resolved.snapshot
 
     def open(
         self,
@@ -126,6 +151,7 @@ class Calls:
             respond,
             streams=streams,
             most=most or Bound(),
+            materials=self._materials,
         )
 
 
@@ -149,7 +175,9 @@ class Call:
         *,
         streams: bool,
         most: Bound,
+        materials: Materials | None = None,
     ) -> None:
+        self.materials = materials
         self.card = resolved.card
         self.snapshot = resolved.snapshot
         self.deployment = resolved.deployment
@@ -185,6 +213,21 @@ class Call:
                 is open, so that this, too, is on the books.
         """
         return self._engines.get(self.deployment)
+
+    @property
+    def text_engine(self) -> LlamaEngine | Upstream:
+        """``engine``, for what writes text. Raises EngineFailed for another kind."""
+        engine = self.engine
+        if isinstance(engine, HostedEngine):
+            raise EngineFailed(f"{self.deployment.id} does not write text")
+        return engine
+
+    def host(self, kind: Kind) -> HostedEngine | Upstream:
+        """``engine``, for what a host of that kind or an upstream serves. Raises EngineFailed for another kind."""
+        engine = self.engine
+        if isinstance(engine, LlamaEngine) or (isinstance(engine, HostedEngine) and engine.kind != kind):
+            raise EngineFailed(f"{self.deployment.id} is not a model for {kind}")
+        return engine
 
     @property
     def project_id(self) -> str:

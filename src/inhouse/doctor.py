@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from inhouse.engines.hosts import Host
 from inhouse.engines.weights.cache import RESERVE_BYTES, WeightsCache, free_bytes
 from inhouse.engines.weights.manifest import Manifest
 
@@ -60,6 +61,7 @@ def run_checks(
     *,
     cache: WeightsCache,
     weights: Sequence[Manifest],
+    hosts: Sequence[Host] = (),
     data_dir: Path,
     host: str,
     port: int,
@@ -72,6 +74,7 @@ def run_checks(
 
     Args:
         weights: those that the deployments of this installation use.
+        hosts: the Python hosts that they use.
         host, port: where the server is to listen.
         database: connects and says in words to what; raises when it cannot. None leaves the check out.
         deep: hash the weights instead of looking at their sizes.
@@ -89,6 +92,7 @@ def run_checks(
         check_memory(seen, weights),
         check_gpu(seen),
         check_engine(),
+        *map(check_host, hosts),
         check_pip(),
         check_cache_disk(cache, weights, free),
         check_data_disk(data_dir, free),
@@ -178,6 +182,15 @@ def check_engine() -> Check:
         return Check("engine", "fail", f"importing xllamacpp dies of {name}", "build xllamacpp from source")
     words = run.stderr.strip().splitlines()[-1:] or [f"exit status {run.returncode}"]
     return Check("engine", "fail", f"xllamacpp cannot be imported: {words[0]}", advice)
+
+
+def check_host(host: Host) -> Check:
+    """Looks whether the packages are installed that the host imports in its own process."""
+    missing = [name for name in host.packages if importlib.util.find_spec(name) is None]
+    if missing:
+        advice = "install the project anew with pip, in this environment"
+        return Check("engine", "fail", f"{host.capability}: {', '.join(missing)} not installed", advice)
+    return Check("engine", "ok", f"{host.capability} on {host.runs_on}")
 
 
 def check_pip() -> Check:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from inhouse.catalog import Catalog, Resolved
 from inhouse.catalog.cards import Cards
 from inhouse.catalog.served import ServedBy
-from inhouse.engines.deployments import Embedded
+from inhouse.engines.deployments import Embedded, Hosted
 from inhouse.engines.pool import EnginePool
 from inhouse.metering.speeds import Speeds
 
@@ -47,6 +47,16 @@ class Serving:
                 license=deployment.license,
                 prefill_tokens_per_second=speed.prefill,
                 decode_tokens_per_second=speed.decode,
+            )
+        if isinstance(deployment, Hosted):
+            return ServedBy(
+                weights=deployment.title,
+                engine=deployment.runs_on,
+                window=found.card.context_window,
+                bound_since=since,
+                state=engine.state,
+                sha256=deployment.weights[0].sha256,
+                license=deployment.license,
             )
         target = deployment.upstream.targets[0]
         return ServedBy(

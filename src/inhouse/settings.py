@@ -96,6 +96,34 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = None
 
 
+class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What clients upload, and what is made for them."""
+
+    url: Annotated[
+        Annotated[str, Meta(pattern="^(s3|gs|az)://.")] | None,
+        Meta(
+            description="Where contents of files are kept: `s3://bucket/prefix`, `gs://…` or `az://…`; credentials "
+            "come from the variables of the provider's own tools. Default: the folder `blobs` in the data folder."
+        ),
+    ] = None
+    project_quota_bytes: Annotated[
+        int, Meta(ge=0, description="Bytes that the files of one project may take together; 0 for no limit.")
+    ] = 2_500_000_000_000
+    fetch: Annotated[
+        Literal["public", "any", "off"],
+        Meta(
+            description="Files that requests name by URL: downloaded from public addresses only, from any (also of "
+            "your own network), or not at all."
+        ),
+    ] = "public"
+    document_timeout_s: Annotated[
+        float, Meta(gt=0, description="Seconds that reading one document may take, OCR of scanned pages included.")
+    ] = 300.0
+    document_memory: Annotated[
+        int, Meta(ge=268_435_456, description="Bytes of address space that reading one document may take.")
+    ] = 3_221_225_472
+
+
 class Engines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The embedded models. What is not set is chosen for the machine."""
 
@@ -116,6 +144,13 @@ class Engines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     queue_timeout_s: Annotated[
         float, Meta(gt=0, description="Seconds that a request may wait for a slot; then it is answered 503.")
     ] = 300.0
+    pull: Annotated[
+        bool,
+        Meta(
+            description="Pull the missing weights of all models at the start. Without it, a model whose weights are "
+            "missing answers 500 until `inhouse models pull` brought them."
+        ),
+    ] = True
     preload: Annotated[
         list[str],
         Meta(description="Models that are loaded at the start; `/readyz` waits for them. Others load on demand."),
@@ -229,6 +264,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin_key: Annotated[Secret | None, Meta(description="Makes this key valid for managing the organization.")] = None
     server: Server = Server()
     database: DatabaseSettings = DatabaseSettings()
+    files: FileSettings = FileSettings()
     engines: Engines = Engines()
     limits: LimitSettings = LimitSettings()
     mcp: MCPSettings = MCPSettings()

@@ -40,7 +40,7 @@ class Assisted(Platform):
         stores: Any = None,
     ) -> None:
         super().__init__(database, engine, hosts)
-        faces = assistants_faces(self.calls, database, self.runner, hosts, stores, expires_s=expires_s)
+        faces = assistants_faces(self.calls, database, self.runner, hosts, None, stores, expires_s=expires_s)
         self.operations |= {operation.id: operation for operation in operations_of(*faces)}
 
     async def assistant(self, **body: Any) -> str:

@@ -179,7 +179,7 @@ async def test_several_calls_want_all_outputs(make: Make) -> None:
     queued = await platform.call("submitToolOuputsToRun", outputs(run, "18", "24"), **path)
     assert queued["status"] == "queued"
     assert (await platform.ended(thread, run["id"]))["status"] == "completed"
-    with pytest.raises(InvalidRequest, match='Runs in status "completed" do not accept tool outputs.'):
+    with pytest.raises(InvalidRequest, match=r'Runs in status "completed" do not accept tool outputs.'):
         await platform.call("submitToolOuputsToRun", outputs(run, "18", "24"), **path)
 
 
@@ -224,7 +224,7 @@ async def test_cancelled_while_it_writes(make: Make) -> None:
     (message, _) = (await platform.call("listMessages", thread_id=thread))["data"]
     assert (message["status"], message["incomplete_details"]) == ("incomplete", {"reason": "run_cancelled"})
     assert platform.engine.open == 0
-    with pytest.raises(InvalidRequest, match="Cannot cancel run with status 'cancelled'."):
+    with pytest.raises(InvalidRequest, match=r"Cannot cancel run with status 'cancelled'."):
         await platform.call("cancelRun", thread_id=thread, run_id=run["id"])
 
 
@@ -267,7 +267,7 @@ async def test_it_expires(make: Make) -> None:
     assert ended["required_action"] is None
     (step,) = await platform.steps(thread, run["id"])
     assert (step["status"], step["expired_at"] is not None) == ("expired", True)
-    with pytest.raises(InvalidRequest, match='Runs in status "expired" do not accept tool outputs.'):
+    with pytest.raises(InvalidRequest, match=r'Runs in status "expired" do not accept tool outputs.'):
         await platform.call("submitToolOuputsToRun", outputs(run, "18"), thread_id=thread, run_id=run["id"])
     await platform.call("createMessage", {"role": "user", "content": "Still there?"}, thread_id=thread)
 

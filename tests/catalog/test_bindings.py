@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from inhouse.catalog import Catalog, bindings
 from inhouse.catalog.bindings import Bindings, default_bindings
 from inhouse.catalog.cards import load_cards
-from inhouse.engines.deployments import Embedded, Remote
+from inhouse.engines.deployments import Embedded, Hosted, Remote
 from inhouse.engines.protocol import DecodingDefaults
 from inhouse.engines.upstream import Target, UpstreamSpec
 from inhouse.kit.errors import NotFound
@@ -36,8 +36,14 @@ async def test_what_the_package_binds(database: Database) -> None:
     for model, default in default_bindings().items():
         binding = current.current(model)
         assert binding == default
-        assert isinstance(binding.deployment, Embedded)
-        assert binding.deployment.sha256 is not None, "weights are pinned to their content"
+        match binding.deployment:
+            case Embedded(sha256=sha256):
+                pinned = [sha256]
+            case Hosted(weights=weights):
+                pinned = [each.sha256 for each in weights]
+            case other:
+                raise AssertionError(other)
+        assert None not in pinned, "weights are pinned to their content"
         assert (binding.bound_at, binding.actor) == (None, "default")
     assert current.current("gpt-4o") is None
     assert load_cards().get("gpt-4.1") is not None

@@ -70,4 +70,4 @@ async def test_deployed_models_in_the_cards_order(catalog: Catalog) -> None:
     everything = [snapshot.id for card in catalog.cards for snapshot in card.snapshots]
     assert ids == [id for id in everything if id in ids]
     assert {"gpt-4.1-2025-04-14", "gpt-3.5-turbo-instruct-0914"} <= set(ids)
-    assert not any(id.startswith("gpt-4o") for id in ids)
+    assert not any(id.startswith("gpt-4o-2024") for id in ids)

@@ -107,6 +107,12 @@ def test_the_list_shows_what_expired(run: Run, tmp_path: Path) -> None:
         (["models", "use", "gpt-4.1"], "name weights, or --upstream, or --none"),
         (["models", "use", "gpt-4.1", "--none", "--upstream", "http://x/v1"], "name weights, or --upstream, or --none"),
         (["models", "use", "gpt-4.1", "nothing"], "'nothing' names no weights; choose of:"),
+        (["models", "use", "gpt-4.1", "all-minilm-l6-v2-int8"], "all-MiniLM-L6-v2 int8 cannot serve gpt-4.1"),
+        (["models", "use", "text-embedding-3-small", "smollm2-135m"], "cannot serve text-embedding-3-small"),
+        (["models", "use", "text-embedding-3-small", "cl100k-base"], "no engine runs cl100k-base"),
+        (["models", "use", "text-embedding-3-small", "all-minilm", "--window", "9"], "for models that write text"),
+        (["models", "use", "text-embedding-3-small", "all-minilm", "--option", "x"], "--option takes NAME=VALUE"),
+        (["models", "use", "gpt-4.1", "smollm2-135m", "--option", "x=1"], "this one runs on llama.cpp"),
         (["models", "use", "gpt-4.1", "/nowhere/x.gguf"], "there is no file /nowhere/x.gguf"),
         (["models", "use", "gpt-4.1", "--upstream", "ftp://x"], "upstream url must start with http:// or https://"),
         (["models", "use", "gpt-4.1", "--upstream", "http://u:p@x/v1"], "upstream url must not hold a password"),
@@ -187,6 +193,21 @@ def test_weights_of_a_manifest(run: Run, tmp_path: Path) -> None:
     assert deployment["weights"] == "smollm2-135m-instruct-q4_1"
     assert len(deployment["sha256"]) == 64
     assert (deployment["window"], deployment["slots"], deployment["decoding"]["temperature"]) == (600, 2, 0.0)
+
+
+def test_weights_of_a_host(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (small,) = WeightsCache().pull(find_manifest("smollm2-135m-instruct"))
+    pulled: list[str] = []
+    monkeypatch.setattr(models_module, "pull_with_bar", lambda cache, manifest: pulled.append(manifest.id))
+    monkeypatch.setenv("INHOUSE_CACHE_DIR", str(tmp_path / "cache"))
+    options = ["--threads", "1", "--option", "window=128"]
+    said = run("models", "use", "text-embedding-3-large", "all-minilm", *options).stdout
+    assert said == "text-embedding-3-large is now served by all-MiniLM-L6-v2 int8 on ONNX Runtime, this machine\n"
+    assert sorted(pulled) == ["all-minilm-l6-v2-int8", "cl100k-base"]
+    file = tmp_path / "e.gguf"
+    file.symlink_to(small)
+    said = run("models", "use", "text-embedding-3-small", str(file), "--option", "pooling=mean").stdout
+    assert said.endswith(" on llama.cpp, this machine\n")
 
 
 def test_weights_of_a_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

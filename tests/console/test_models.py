@@ -192,9 +192,14 @@ def test_every_card_has_a_page_with_its_own_facts(browser: TestClient, card: Car
     text = "\n".join(main_of(answer.text).lines)
     assert card.description in text
     assert f"{card.context_window:,} context window" in text
-    assert f"{card.max_output_tokens:,} max output tokens" in text
+    if card.max_output_tokens is None:
+        assert "max output tokens" not in text
+    else:
+        assert f"{card.max_output_tokens:,} max output tokens" in text
+    if card.embedding is not None:
+        assert f"{card.embedding.dimensions:,} dimensions" in text
     for price in (card.prices.standard.input, card.prices.standard.output):
-        assert format_dollars(price.per_million) in text
+        assert price is None or format_dollars(price.per_million) in text
     for snapshot in card.snapshots:
         assert snapshot.id in text
     for title, limits in (("Standard", card.limits.standard), ("Long context", card.limits.long_context)):
@@ -204,12 +209,13 @@ def test_every_card_has_a_page_with_its_own_facts(browser: TestClient, card: Car
         rows = table_rows(answer.text, f"{title} rate limits by usage tier")
         daily = any((row := limits.of(tier)) and row.rpd for tier in TIERS)
         assert rows[0] == ["Tier", "RPM", *(["RPD"] if daily else []), "TPM", "Batch queue limit"]
-        assert rows[1] == ["Free", "Not supported"]
-        for row, tier in zip(rows[2:], TIERS[1:], strict=True):
+        for row, tier in zip(rows[1:], TIERS, strict=True):
             wanted = limits.of(tier)
-            assert wanted is not None
+            if wanted is None:
+                assert row == ["Free", "Not supported"]
+                continue
             assert row[1] == f"{wanted.rpm:,}"
-            assert row[-2:] == [f"{wanted.tpm:,}", f"{wanted.batch_queue:,}"]
+            assert row[-2:] == [f"{most:,}" if most else "–No limit" for most in (wanted.tpm, wanted.batch_queue)]
             if daily:
                 assert row[2] == (f"{wanted.rpd:,}" if wanted.rpd else "–No limit")
 
@@ -293,7 +299,7 @@ def test_the_list_shows_every_card_with_what_serves_it(browser: TestClient) -> N
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [
-        ("gpt-4o", ["gpt-4o", "gpt-4o-mini"]),
+        ("gpt-4o", [card.id for card in CARDS if card.id.startswith("gpt-4o")]),
         ("  NANO ", ["gpt-4.1-nano"]),
         ("mini 4.1", ["gpt-4.1-mini"]),
         ("2024-05-13", ["gpt-4o"]),

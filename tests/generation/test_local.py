@@ -19,7 +19,6 @@ from inhouse.generation.events import TextDelta
 from inhouse.generation.items import (
     Audio,
     CustomTool,
-    File,
     FunctionTool,
     GenerationRequest,
     Image,
@@ -533,7 +532,8 @@ async def test_messages_that_the_template_refuses_are_the_clients_fault(walk: Wa
 
 
 @pytest.mark.parametrize(
-    ("part", "kind"), [(Image("https://x"), "image_url"), (File("file-1"), "file"), (Audio("", "wav"), "input_audio")]
+    ("part", "kind"),
+    [(Image("https://x"), "image_url"), (Image("", file_id="file-1"), "image_url"), (Audio("", "wav"), "input_audio")],
 )
 async def test_what_an_embedded_model_cannot_read_is_refused(walk: Walk, part: Any, kind: str) -> None:
     message = Message("user", (Text("See:"), part), path="messages[0]")

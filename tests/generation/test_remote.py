@@ -166,7 +166,7 @@ async def test_a_conversation(walk: Walk, server: Scripted) -> None:
         Message("developer", (Text("Be brief."),)),
         Message(
             "user",
-            (Text("See"), Image("https://x/y.png", "low"), Audio("QQ==", "wav"), File(file_id="file-1")),
+            (Text("See"), Image("https://x/y.png", "low"), Audio("QQ==", "wav"), File(None, "d29yZHM=", "a.txt")),
             name="ada",
         ),
         Message("assistant", (Text("I look."),)),
@@ -191,7 +191,7 @@ async def test_a_conversation(walk: Walk, server: Scripted) -> None:
                 {"type": "text", "text": "See"},
                 {"type": "image_url", "image_url": {"url": "https://x/y.png", "detail": "low"}},
                 {"type": "input_audio", "input_audio": {"data": "QQ==", "format": "wav"}},
-                {"type": "file", "file": {"file_id": "file-1"}},
+                {"type": "text", "text": "File: a.txt\n\nwords\n"},
             ],
         },
         {

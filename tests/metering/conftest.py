@@ -95,7 +95,7 @@ class Server(msgspec.Struct):
 
 @asynccontextmanager
 async def server(url: str, folder: Path) -> AsyncIterator[Server]:
-    """A server process. At the end it is killed if it still runs."""
+    """A server process. At the end it is told to go if it still runs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -125,8 +125,13 @@ async def server(url: str, folder: Path) -> AsyncIterator[Server]:
         yield Server(process, base)
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), 20)
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from inhouse.kit.errors import RateLimited
 from inhouse.kit.ids import request_id
 from inhouse.metering import accounts
 from inhouse.metering.budgets import Budgets
-from inhouse.metering.ledger import Ledger, Opening, Settlement
+from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.ledger import Ledger
 from inhouse.metering.verify import verify
 from inhouse.storage.database import Database
 from inhouse.storage.schema import calls, credit_grants, instances, spend_accounts, spend_alert_events, spend_alerts

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from inhouse.kit.ids import request_id
 from inhouse.metering import instances, rollups
-from inhouse.metering.ledger import Ledger, Opening, Settlement
+from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.ledger import Ledger
 from inhouse.metering.usage import Usage
 from inhouse.metering.verify import verify
 from inhouse.storage.database import Database
@@ -216,7 +217,7 @@ async def test_what_could_not_be_settled_is_settled_later(
 
 
 async def test_open_calls_are_found_without_reading_the_whole_ledger(database: Database) -> None:
-    from inhouse.metering.ledger import _ABANDONED
+    from inhouse.metering.booking import _ABANDONED
 
     def plan(connection: Connection) -> str:
         statement = _ABANDONED.compile(connection, compile_kwargs={"literal_binds": False})

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from inhouse.kit.ids import request_id
-from inhouse.metering.ledger import Ledger, Opening, Settlement
+from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.ledger import Ledger
 from inhouse.metering.verify import verify
 from inhouse.storage.database import Database
 

@@ -102,6 +102,14 @@ def models(client: OpenAI) -> None:
     assert client.models.retrieve(CHAT).object == "model"
 
 
+def embeddings(client: OpenAI) -> None:
+    answer = client.embeddings.create(model="text-embedding-3-small", input=["hello world", "hello"])
+    assert [len(each.embedding) for each in answer.data] == [1536, 1536]
+    assert answer.usage.prompt_tokens == 3
+    floats = client.embeddings.create(model="text-embedding-3-small", input="hello", encoding_format="float")
+    assert abs(floats.data[0].embedding[0] - answer.data[1].embedding[0]) < 1e-6
+
+
 def errors(client: OpenAI) -> None:
     asked: Any = {"model": FAST, "messages": [{"role": "user", "content": "Hi"}]}
     cases: list[tuple[type[openai.APIStatusError], OpenAI, Any, str | None, str | None]] = [
@@ -128,7 +136,7 @@ def refusal(client: OpenAI, asked: Any) -> openai.APIStatusError:
 
 def main() -> None:
     with OpenAI(max_retries=0) as client:
-        for part in (models, chat, streams, tools, parse, stored, completions, errors):
+        for part in (models, chat, streams, tools, parse, stored, completions, embeddings, errors):
             part(client)
             print(part.__name__)
     print(openai.__version__)

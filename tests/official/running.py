@@ -163,11 +163,13 @@ class Server:
             return connection.execute(query, values).fetchall()
 
     def call(self, request_id: str) -> dict[str, Any]:
-        """The ledger's row of a request."""
+        """The ledger's row of a request. What is on the books comes into the database a moment later."""
         columns = (
             "id, state, status, error_code, model, deployment, input_tokens, output_tokens, cost_nanos, settled_at"
         )
-        (row,) = self.rows(f"SELECT {columns} FROM calls WHERE id = ?", request_id)
+        query = f"SELECT {columns} FROM calls WHERE id = ?"
+        until(lambda: bool(self.rows(query, request_id)), "the ledger has no such row")
+        (row,) = self.rows(query, request_id)
         return dict(zip(columns.split(", "), row, strict=True))
 
     def settled(self, request_id: str) -> dict[str, Any]:

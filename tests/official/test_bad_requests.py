@@ -300,10 +300,10 @@ CASES: list[Any] = [
         "Invalid content type. image_url is only supported by certain models.",
     ),
     (
-        {"messages": asked({"type": "file", "file": {"file_id": "file-abc"}})},
-        "messages[0].content[1].type",
-        None,
-        "Invalid content type. file is only supported by certain models.",
+        {"messages": asked({"type": "file", "file": {}})},
+        "messages[0].content[1].file",
+        "missing_required_parameter",
+        "Missing required parameter: 'messages[0].content[1].file'.",
     ),
     (
         {"messages": asked(AUDIO)},

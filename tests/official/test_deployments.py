@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -153,7 +154,9 @@ def test_a_client_that_leaves_is_left_by_the_other_server_too(through: OpenAI, g
     for _ in range(4):
         next(stream)
     id = stream.response.headers["x-request-id"]
-    ((theirs,),) = server.rows("SELECT id FROM calls WHERE state = 'open'")
+    open_calls = "SELECT id FROM calls WHERE state = 'open'"
+    until(lambda: bool(server.rows(open_calls)), "the other server has no call")
+    ((theirs,),) = server.rows(open_calls)
     stream.close()
     assert gateway.settled(id)["status"] == server.settled(theirs)["status"] == 499
 
@@ -176,6 +179,7 @@ def test_the_next_server_takes_over_when_one_dies(
     until(lambda: str(first.port) in served_by(through, FAST), "the upstreams are not used", 5)
 
     def served(where: Server) -> int:
+        time.sleep(0.3)  # for the database to have what the ledger has
         ((count,),) = where.rows("SELECT count(*) FROM calls")
         return int(count)
 
@@ -192,7 +196,7 @@ def test_the_next_server_takes_over_when_one_dies(
         assert hello(through).choices[0].message.content
     assert list(hello(through, stream=True))
     assert served(server) == before + 4
-    assert gateway.rows("SELECT count(*) FROM calls WHERE state = 'open'") == [(0,)]
+    until(lambda: gateway.rows("SELECT count(*) FROM calls WHERE state = 'open'") == [(0,)], "a call stays open")
 
 
 def test_when_no_server_is_left(gateway: Server, through: OpenAI) -> None:

@@ -1,4 +1,4 @@
-"""An OpenAPI document made by hand from the shapes of the families that are promised complete."""
+"""An OpenAPI document made by hand from the shapes of some families that are complete."""
 
 from __future__ import annotations
 

@@ -169,3 +169,12 @@ def test_what_nothing_tells_apart_is_compared_as_one() -> None:
     ours = {"anyOf": [tagged("message", x={"anyOf": [STRING, {"type": "array"}]}), tagged("other")]}
     assert compare(of(v=official), of(v=ours))["v(message).x"] is None
     assert compare(of(v=official), of(v={"anyOf": [tagged("message", x=STRING), tagged("other")]})) != {}
+
+
+def test_answers_of_several_formats_are_told_apart_by_what_they_hold() -> None:
+    def shape(*names: str) -> dict[str, Any]:
+        return {"type": "object", "properties": dict.fromkeys(names, STRING), "required": list(names)}
+
+    official = {"oneOf": [shape("text"), shape("text", "language"), shape("text", "speaker", "turns")]}
+    ours = {"anyOf": [shape("text", "speaker", "turns"), shape("text"), shape("text", "language", "task")]}
+    assert set(compare(official, ours, "response").values()) == {None}

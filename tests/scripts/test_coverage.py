@@ -146,11 +146,28 @@ def test_what_only_we_have_is_told_and_does_not_count() -> None:
     assert models.complete
 
 
+@pytest.fixture(autouse=True)
+def _promises(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the document here, not of the whole API."""
+    promises = tmp_path_factory.mktemp("promises") / "coverage.toml"
+    promises.write_text(f"complete = {json.dumps(PROMISED)}")
+    monkeypatch.setattr(coverage, "PROMISES", promises)
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     status = coverage.main(list(arguments))
     return status, capsys.readouterr().out
 
 
+@pytest.fixture
+def promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the families that the document by hand has."""
+    path = tmp_path / "coverage.toml"
+    path.write_text('complete = ["chat_completions", "completions_legacy", "models"]')
+    monkeypatch.setattr(coverage, "PROMISES", path)
+
+
+@pytest.mark.usefixtures("promises")
 def test_the_command_fails_when_a_promise_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ours = document()
     path = tmp_path / "openapi.json"
@@ -166,6 +183,7 @@ def test_the_command_fails_when_a_promise_is_broken(tmp_path: Path, capsys: pyte
     assert "GET /models response: data[].owned_by: missing" in out
 
 
+@pytest.mark.usefixtures("promises")
 def test_the_command_reads_stdin_and_lists_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from inhouse.api.exchange import Exchange, Receive, Scope, Send
 from inhouse.api.operation import Operation
 from inhouse.api.routing import Router
 from inhouse.api.socket import SocketOperation, Sockets
+from inhouse.storage.blobs import Spool
 
 if TYPE_CHECKING:
     from inhouse.access import Caller
@@ -37,6 +40,7 @@ class Dispatcher:
             took, streams included; status 499 stands for a client that left. Must not raise.
         access_log: whether every request is logged, not only failures.
         sockets: WebSockets, see ``sockets_of``.
+        spool: makes the scratch files that uploaded files are written to.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Dispatcher:
         observe: Observe | None = None,
         access_log: bool = False,
         sockets: Iterable[SocketOperation] = (),
+        spool: Callable[[], Spool] | None = None,
     ) -> None:
         self.router = Router(operations, prefix)
         self.access = access
@@ -60,6 +65,7 @@ class Dispatcher:
         self.observe = observe
         self.access_log = access_log
         self._sockets = Sockets(sockets, access, prefix)
+        self.spool = spool or (lambda: Spool(Path(tempfile.gettempdir())))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -24,11 +24,13 @@ import structlog
 from inhouse.access.scopes import missing_scope
 from inhouse.api.beta import check_beta
 from inhouse.api.cors import cors_headers
+from inhouse.api.forms import MOST_TEXT, read_form
 from inhouse.api.operation import Download, Headers, Operation, Request
 from inhouse.kit.errors import APIError, InvalidRequest, PayloadTooLarge, ServerError
 from inhouse.kit.ids import request_id
 from inhouse.kit.sse import KEEPALIVE, EventStream
 from inhouse.kit.validation import convert, decode, parse_query
+from inhouse.storage.blobs import Spool
 
 if TYPE_CHECKING:
     from inhouse.api.dispatch import Dispatcher
@@ -87,6 +89,7 @@ class Exchange:
         "_send_message",
         "_sending",
         "_sent_at",
+        "_spools",
         "_started",
         "_status",
         "_task",
@@ -117,6 +120,7 @@ class Exchange:
         self._sent_at = 0.0
         self._over = False
         self._gone = False
+        self._spools: list[Spool] = []
 
     async def run(self) -> None:
         try:
@@ -202,6 +206,11 @@ class Exchange:
                     "supported content type.",
                     code="unsupported_content_type",
                 )
+        if operation.body_kind == "form":
+            most = operation.max_bytes or self._dispatcher.max_body_bytes
+            content_type = self._headers.get("content-type") or ""
+            form = self._chunks(most + MOST_TEXT)
+            return await read_form(form, content_type, operation.body_type, self._dispatcher.spool, self._spools, most)
         data = await self._read()
         if self._request is not None:
             self._request.body_bytes = len(data)
@@ -209,8 +218,31 @@ class Exchange:
             return None
         return data if operation.body_kind == "bytes" else decode(data, operation.body_type, style=operation.style)
 
+    async def _chunks(self, most: int) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives."""
+        declared = int(self._headers.get("content-length") or -1)
+        if declared > most:
+            raise _too_large(most - MOST_TEXT, declared, type="server_error")
+        count, more = 0, True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk = message.get("body", b"")
+            count += len(chunk)
+            more = message.get("more_body", False) and count != declared
+            if count > most:
+                raise _too_large(most - MOST_TEXT, count, type="server_error")
+            self._whole = not more
+            if self._request is not None:
+                self._request.body_bytes = count
+            if chunk:
+                yield chunk
+
     async def _read(self, *, keep: bool = True) -> bytes:
         most = self._dispatcher.max_body_bytes
+        if self._operation is not None and self._operation.max_bytes is not None:
+            most = self._operation.max_bytes
         declared = int(self._headers.get("content-length") or -1)
         if declared > most and "expect" in self._headers:
             raise _too_large(most, declared)
@@ -331,23 +363,23 @@ class Exchange:
         if download.filename is not None:
             headers.append((b"content-disposition", _attachment(download.filename)))
         if isinstance(download.content, bytes):
-            await self._answer(200, download.content, headers)
+            await self._answer(download.status, download.content, headers)
             return
         if download.length is not None:
             headers.append((b"content-length", b"%d" % download.length))
-        await self._send_pieces(download.content, headers)
+        await self._send_pieces(download.content, headers, download.status)
 
-    async def _send_pieces(self, pieces: AsyncGenerator[bytes, None], headers: RawHeaders) -> None:
+    async def _send_pieces(self, pieces: AsyncGenerator[bytes, None], headers: RawHeaders, status: int) -> None:
         try:
             if self._scope["method"] != "HEAD":
                 async for piece in pieces:
                     await asyncio.sleep(0)
                     if not self._started:
-                        await self._start(200, headers)
+                        await self._start(status, headers)
                     await self._send(piece)
             self._over = True
             if not self._started:
-                await self._start(200, headers)
+                await self._start(status, headers)
             await self._send(b"", last=True)
         finally:
             await pieces.aclose()
@@ -399,6 +431,8 @@ class Exchange:
 
     def _finish(self) -> None:
         self._over = True
+        for spool in self._spools:
+            spool.close()
         for timer in (self._watch_timer, self._beat_timer):
             if timer is not None:
                 timer.cancel()
@@ -449,8 +483,8 @@ def _path_value(name: str, text: str, type: Any) -> Any:
 _path_structs: dict[tuple[str, Any], type[msgspec.Struct]] = {}
 
 
-def _too_large(most: int, count: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"Maximum content size limit ({most}) exceeded ({count} bytes read)")
+def _too_large(most: int, count: int, type: str | None = None) -> PayloadTooLarge:
+    return PayloadTooLarge(f"Maximum content size limit ({most}) exceeded ({count} bytes read)", type=type)
 
 
 def _attachment(filename: str) -> bytes:

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 import inhouse
-from inhouse.api.operation import Operation, operations_of
+from inhouse.api.forms import UploadedFile
+from inhouse.api.operation import Operation, operations_of, response_types
 from inhouse.api.socket import SocketOperation, sockets_of
 from inhouse.api.wire import RequestObject
 from inhouse.kit.errors import (
@@ -116,14 +117,16 @@ class _Schemas:
         types: dict[Any, None] = {ErrorResponse: None, **dict.fromkeys(further)}
         queries: dict[Any, None] = {}
         for each in operations:
-            for type in (each.body_type, each.response_type, each.event_type, *each.path_types.values()):
+            for type in (each.body_type, *response_types(each), each.event_type, *each.path_types.values()):
                 if type is not None and type is not bytes:
                     types[type] = None
             if each.query_type is not None:
                 queries[each.query_type] = None
         # One call for all, so that types of one name are told apart the same way everywhere.
         everything = [*types, *(query for query in queries if query not in types)]
-        found, components = msgspec.json.schema_components(everything, ref_template=_TEMPLATE)
+        found, components = msgspec.json.schema_components(
+            everything, ref_template=_TEMPLATE, schema_hook=_custom_schema
+        )
         self.components: dict[str, Document] = components
         for loose in _loosely_tagged(RequestObject):
             if (component := components.get(loose.__name__)) is not None:
@@ -155,6 +158,12 @@ def _loosely_tagged(base: type[RequestObject]) -> Iterator[type[RequestObject]]:
         if each.optional_tag:
             yield each
         yield from _loosely_tagged(each)
+
+
+def _custom_schema(type: type) -> dict[str, Any]:
+    if type is UploadedFile:
+        return {"type": "string", "format": "binary"}
+    raise NotImplementedError(type)
 
 
 def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
@@ -213,13 +222,15 @@ def _body(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         return {
             "application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
         }
-    return {"application/json": {"schema": schemas.of(operation.body_type)}}
+    media_type = "multipart/form-data" if operation.body_kind == "form" else "application/json"
+    return {media_type: {"schema": schemas.of(operation.body_type)}}
 
 
 def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     content: dict[str, Any] = {}
-    if operation.response_type is not None:
-        content["application/json"] = {"schema": schemas.of(operation.response_type)}
+    if answers := [schemas.of(each) for each in response_types(operation)]:
+        schema = answers[0] if len(answers) == 1 else {"anyOf": answers}
+        content["application/json"] = {"schema": schema}
     if operation.event_type is not None:
         content["text/event-stream"] = {"schema": schemas.of(operation.event_type)}
     if operation.downloads:

@@ -8,8 +8,9 @@ score all read that declaration::
         async def retrieve(self, request: Request, completion_id: str) -> ChatCompletion:
             \"\"\"Get a stored completion.\"\"\"
 
-What the parameters and the result mean is read from their annotations: ``body`` (a Struct, or ``bytes`` for a raw
-body; ``| None`` where it may be empty), ``query`` (a Struct), and one parameter for each ``{name}`` of the path. The
+What the parameters and the result mean is read from their annotations: ``body`` (a Struct, which is read from a
+multipart form if it has a field of type ``UploadedFile``, or ``bytes`` for a raw body; ``| None`` where it may be
+empty), ``query`` (a Struct), and one parameter for each ``{name}`` of the path. The
 result is a Struct, an ``EventStream[Event]``, a ``Download``, None (204), or a union of them.
 """
 
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_a
 import msgspec
 
 from inhouse.access.scopes import scope_of
+from inhouse.api.forms import file_fields
 from inhouse.kit.errors import APIError
 from inhouse.kit.sse import EventStream
 from inhouse.kit.validation import Style
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     from inhouse.access import Caller
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-BodyKind = Literal["none", "json", "bytes"]
-"""How a request body is read. ``json`` is validated against the body type; ``bytes`` is handed over as it came."""
+BodyKind = Literal["none", "json", "form", "bytes"]
+"""How a request body is read. ``json`` and ``form`` are validated against the body type; ``bytes`` comes as it is."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _PATH = re.compile(r"(/([A-Za-z0-9_.-]+|\{[a-z_][a-z0-9_]*\}))+")
@@ -53,9 +55,10 @@ class Download:
         media_type: its Content-Type.
         filename: offered to browsers, if given.
         length: bytes in all, if known; always known for ``bytes``.
+        status: 206 for a part of something.
     """
 
-    __slots__ = ("content", "filename", "length", "media_type")
+    __slots__ = ("content", "filename", "length", "media_type", "status")
 
     def __init__(
         self,
@@ -64,7 +67,9 @@ class Download:
         *,
         filename: str | None = None,
         length: int | None = None,
+        status: int = 200,
     ) -> None:
+        self.status = status
         self.content = content
         self.media_type = media_type
         self.filename = filename
@@ -149,6 +154,8 @@ class Operation:
     body_kind: BodyKind
     body_type: Any
     body_required: bool
+    max_bytes: int | None
+    """Of a body, or of a form's files together; None for what the server's settings say."""
     query_type: type[msgspec.Struct] | None
     path_types: Mapping[str, Any]
     response_type: Any | None
@@ -175,6 +182,7 @@ def operation(
     deprecated: bool = False,
     scope: str | None = None,
     beta: str | None = None,
+    max_bytes: int | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated method as an operation of the API.
 
@@ -187,6 +195,7 @@ def operation(
         style: ``legacy`` for the older routes' wording of unknown and missing top-level parameters.
         scope: what the caller's key must allow; by default what ``access.scopes.scope_of`` says.
         beta: what the header ``OpenAI-Beta`` has to name, e.g. ``assistants=v2``.
+        max_bytes: that a body, or a form's files together, may have; by default what the settings say.
 
     Raises:
         DeclarationError: while importing, if the declaration is wrong.
@@ -205,6 +214,7 @@ def operation(
             deprecated,
             scope or scope_of(method, path),
             beta,
+            max_bytes,
         )
         return handler
 
@@ -254,6 +264,7 @@ def _read(
     deprecated: bool,
     scope: str,
     beta: str | None,
+    max_bytes: int | None,
 ) -> Operation:
     where = f"{handler.__module__}.{handler.__qualname__} ({method} {path})"
 
@@ -302,6 +313,7 @@ def _read(
         body_kind = "bytes" if body_type is bytes else "json"
         if body_kind == "json":
             _check(wrong, "body", body_type)
+            body_kind = "form" if file_fields(body_type) else "json"
     query_type = declared.get("query")
     if query_type is not None:
         if not (isinstance(query_type, type) and issubclass(query_type, msgspec.Struct)):
@@ -326,7 +338,8 @@ def _read(
             json_types.append(member)
     response_type = _union(json_types) if json_types else None
     if response_type is not None:
-        _check(wrong, "result", response_type)
+        for one in json_types:  # a union is only ever written, so its Structs need no tags
+            _check(wrong, "result", one)
 
     summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
     if not summary:
@@ -348,6 +361,7 @@ def _read(
         body_kind=body_kind,
         body_type=body_type,
         body_required=body_required,
+        max_bytes=max_bytes,
         query_type=query_type,
         path_types=path_types,
         response_type=response_type,
@@ -356,6 +370,11 @@ def _read(
         empty=empty,
         handler=handler,
     )
+
+
+def response_types(operation: Operation) -> tuple[Any, ...]:
+    """What its JSON answer may be: the members of a union, or the one type."""
+    return () if operation.response_type is None else _members(operation.response_type)
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection, insert, select
 
-from inhouse.engines.deployments import Deployment, Embedded
+from inhouse.engines.deployments import Deployment, deployment_of
 from inhouse.engines.weights import find_manifest
 from inhouse.storage.database import Database, lock
 from inhouse.storage.schema import bindings
@@ -36,9 +36,11 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
 def default_bindings() -> dict[str, Binding]:
     """What the package binds until a user says otherwise (``catalog/deployments.toml``)."""
     data = tomllib.loads(resources.files(__package__).joinpath("deployments.toml").read_text("utf-8"))
-    return {
-        model: Binding(model=model, deployment=Embedded.of(find_manifest(weights))) for model, weights in data.items()
-    }
+    return {model: Binding(model=model, deployment=_shipped(weights)) for model, weights in data.items()}
+
+
+def _shipped(weights: str | list[str]) -> Deployment:
+    return deployment_of([find_manifest(each) for each in ([weights] if isinstance(weights, str) else weights)])
 
 
 class Bindings:

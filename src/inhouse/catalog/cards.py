@@ -49,7 +49,7 @@ class TokenPrices(Fact, frozen=True, kw_only=True):
     """Nano-dollars for a token of each kind; None where that kind has no price of its own."""
 
     input: TokenPrice
-    output: TokenPrice
+    output: TokenPrice | None = None
     cached_input: TokenPrice | None = None
     image_input: TokenPrice | None = None
     audio_input: TokenPrice | None = None
@@ -64,6 +64,10 @@ class Prices(Fact, frozen=True, kw_only=True):
     priority: TokenPrices | None = None
     fine_tuned: TokenPrices | None = None
     """Inference on a fine-tune of the model."""
+    audio_minute: Fee | None = None
+    """A minute of audio heard, billed by the second."""
+    million_characters: Fee | None = None
+    """A million characters spoken."""
 
 
 class Modality(Fact, frozen=True, kw_only=True):
@@ -123,7 +127,7 @@ class TierLimits(Fact, frozen=True, kw_only=True):
     """Requests and tokens a minute and a day, images a minute, tokens in the batch queue; None is no limit."""
 
     rpm: Positive
-    tpm: Positive
+    tpm: Positive | None = None
     rpd: Positive | None = None
     tpd: Positive | None = None
     ipm: Positive | None = None
@@ -187,6 +191,16 @@ class Parameters(Fact, frozen=True, kw_only=True):
     only: tuple[OnlyValues, ...] = ()
 
 
+class Embedding(Fact, frozen=True, kw_only=True):
+    """The vectors that a model gives."""
+
+    dimensions: Positive
+    shortens: bool
+    """Whether a request may ask for fewer dimensions."""
+    max_request_tokens: Positive
+    """Of all inputs of one request together."""
+
+
 class Deprecation(Fact, frozen=True, kw_only=True):
     """What the model's vendor said about ending it. Dates are for people only when ``source`` is a URL."""
 
@@ -222,7 +236,10 @@ class Card(Fact, frozen=True, kw_only=True):
     snapshots: Annotated[tuple[Snapshot, ...], msgspec.Meta(min_length=1)]
 
     context_window: Positive
-    max_output_tokens: Positive
+    max_output_tokens: Positive | None = None
+    """None: it writes no tokens."""
+    embedding: Embedding | None = None
+    """What its vectors are like; None: it gives none."""
     knowledge_cutoff: date | None = None
     reasoning: bool = False
     intelligence: Gauge | None = None
@@ -245,7 +262,7 @@ class Card(Fact, frozen=True, kw_only=True):
             raise ValueError("two snapshots have the same id")
         if self.default_snapshot not in ids:
             raise ValueError(f"default_snapshot {self.default_snapshot!r} is not among its snapshots")
-        if self.max_output_tokens > self.context_window:
+        if self.max_output_tokens is not None and self.max_output_tokens > self.context_window:
             raise ValueError("max_output_tokens is larger than context_window")
 
     @property
@@ -262,7 +279,8 @@ class Card(Fact, frozen=True, kw_only=True):
         return snapshot.prices or self.prices
 
     def max_output_of(self, snapshot: Snapshot) -> int:
-        return snapshot.max_output_tokens or self.max_output_tokens
+        """Tokens; 0 where it writes none."""
+        return snapshot.max_output_tokens or self.max_output_tokens or 0
 
     def refusal(self, parameter: str) -> Refused | None:
         """Why a request parameter, by its dotted name, is not taken; None if it is."""

@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from inhouse.cli.common import DataDir, catalog_of, settings_of, told, with_database
 from inhouse.doctor import render, run_checks
-from inhouse.engines.deployments import Embedded
+from inhouse.engines.deployments import Hosted, weights_of
+from inhouse.engines.hosts import HOSTS, Host
 from inhouse.engines.weights import Manifest, WeightsCache, find_manifest
 from inhouse.storage.database import Database
 
@@ -21,9 +22,11 @@ def doctor(
     """Say what this machine can run, what is missing, and what to do."""
     with told():
         settings = settings_of(data_dir)
+        weights, hosts = with_database(settings, _needs)
         checks = run_checks(
             cache=WeightsCache(settings.cache_dir),
-            weights=with_database(settings, _weights),
+            weights=weights,
+            hosts=hosts,
             data_dir=settings.data_dir,
             host=settings.server.host,
             port=settings.server.port,
@@ -35,15 +38,13 @@ def doctor(
         raise typer.Exit(1)
 
 
-async def _weights(database: Database) -> list[Manifest]:
-    """The weights that this installation's deployments use."""
+async def _needs(database: Database) -> tuple[list[Manifest], list[Host]]:
+    """The weights and the Python hosts that this installation's deployments use."""
     catalog = await catalog_of(database)
-    ids = {
-        found.deployment.weights
-        for found in catalog.deployed()
-        if isinstance(found.deployment, Embedded) and not found.deployment.is_path
-    }
-    return [find_manifest(name) for name in sorted(ids)]
+    deployments = [found.deployment for found in catalog.deployed()]
+    ids = {name for deployment in deployments for name in weights_of(deployment)}
+    kinds = {deployment.engine for deployment in deployments if isinstance(deployment, Hosted)}
+    return [find_manifest(name) for name in sorted(ids)], [HOSTS[kind] for kind in sorted(kinds)]
 
 
 async def _answer(database: Database) -> str:

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from inhouse.catalog.cards import Card, load_cards
 from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
-from inhouse.engines.deployments import Deployment, Embedded, Remote
+from inhouse.engines.deployments import Deployment, Embedded, Hosted, Remote, deployment_of, weights_of
+from inhouse.engines.hosts import HOSTS, Kind
 from inhouse.engines.upstream import Target, UpstreamSpec
 from inhouse.engines.weights import (
     Manifest,
@@ -28,6 +29,9 @@ from inhouse.engines.weights import (
 from inhouse.kit.money import format_dollars
 from inhouse.settings import Settings
 from inhouse.storage.database import Database
+
+TEXT_ENDPOINTS = frozenset({"chat_completions", "responses", "completions"})
+"""What llama.cpp can serve of a card."""
 
 app = typer.Typer(no_args_is_help=True, help="Models, and what serves them.")
 
@@ -65,13 +69,12 @@ def show(model: str, data_dir: DataDir = None) -> None:
         catalog = await catalog_of(database)
         card = _card(model)
         out.print(f"[bold]{card.name}[/]  {card.tagline}")
-        out.print(f"  window {card.context_window:,} tokens, answers up to {card.max_output_tokens:,}")
+        most = "" if card.max_output_tokens is None else f", answers up to {card.max_output_tokens:,}"
+        out.print(f"  window {card.context_window:,} tokens{most}")
         prices = card.prices.standard
         cached = "" if prices.cached_input is None else f", cached {format_dollars(prices.cached_input.per_million)}"
-        out.print(
-            f"  per 1M tokens: input {format_dollars(prices.input.per_million)}{cached}, "
-            f"output {format_dollars(prices.output.per_million)}"
-        )
+        output = "" if prices.output is None else f", output {format_dollars(prices.output.per_million)}"
+        out.print(f"  per 1M tokens: input {format_dollars(prices.input.per_million)}{cached}{output}")
         out.print(f"  snapshots {', '.join(snapshot.id for snapshot in card.snapshots)}")
         for place, binding in enumerate(await catalog.bindings.history(card.id)):
             name = "served by" if place == 0 else "before"
@@ -93,7 +96,10 @@ def pull(weights: str, data_dir: DataDir = None) -> None:
 @app.command()
 def use(
     model: str,
-    weights: Annotated[str | None, typer.Argument(help="Id of weights, or path of a GGUF file.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Argument(help="Id of weights, or path of a GGUF file; several where the model is made of several."),
+    ] = None,
     upstream: Annotated[
         list[str] | None, typer.Option(help="Base URL of an OpenAI-compatible server; repeat it for several.")
     ] = None,
@@ -108,6 +114,9 @@ def use(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Where a request names none.")] = None,
     top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Where a request names none.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the model's host; repeat it for several.")
+    ] = None,
     none: Annotated[bool, typer.Option("--none", help="Let nothing serve it.")] = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -115,7 +124,7 @@ def use(
     with told():
         settings = settings_of(data_dir)
         card = _card(model)
-        if sum([weights is not None, bool(upstream), none]) != 1:
+        if sum([bool(weights), bool(upstream), none]) != 1:
             raise Refused("name weights, or --upstream, or --none")
         deployment: Deployment | None = None
         if upstream:
@@ -123,8 +132,16 @@ def use(
                 upstream=UpstreamSpec(targets=_targets(upstream, upstream_model or [], upstream_key_env or [])),
                 window=window,
             )
-        elif weights is not None:
-            deployment = _embedded(weights, window, slots, threads, temperature, top_p)
+        elif weights:
+            local = _local(card, weights)
+            if isinstance(local, Hosted):
+                if (window, temperature, top_p) != (None, None, None):
+                    raise Refused("--window, --temperature and --top-p are for models that write text")
+                deployment = msgspec.structs.replace(local, slots=slots, threads=threads, options=_options(option))
+            elif option:
+                raise Refused("--option is for the models of hosts; this one runs on llama.cpp")
+            else:
+                deployment = _tuned(local, window, slots, threads, temperature, top_p)
             pull_deployments(settings, [deployment])
 
         async def work(database: Database) -> None:
@@ -136,12 +153,11 @@ def use(
 
 
 def pull_deployments(settings: Settings, deployments: Iterable[Deployment]) -> None:
-    """Pull the weights that embedded deployments lack."""
+    """Pull the weights that deployments on this machine lack."""
     cache = WeightsCache(settings.cache_dir)
     wanted: dict[str, Manifest] = {}
     for deployment in deployments:
-        if isinstance(deployment, Embedded) and not deployment.is_path:
-            wanted[deployment.weights] = find_manifest(deployment.weights)
+        wanted |= {name: find_manifest(name) for name in weights_of(deployment)}
     for manifest in wanted.values():
         if cache.missing(manifest):
             pull_with_bar(cache, manifest)
@@ -154,6 +170,8 @@ def describe(deployment: Deployment | None) -> str:
             return "not deployed"
         case Embedded(title=title):
             return f"{title} on llama.cpp, this machine"
+        case Hosted(title=title):
+            return f"{title} on {deployment.runs_on}, this machine"
         case Remote(upstream=upstream):
             return ", ".join(f"{target.model or 'the same model'} at {target.url}" for target in upstream.targets)
 
@@ -179,22 +197,62 @@ def _targets(urls: list[str], models: list[str], keys: list[str]) -> list[Target
         raise Refused(str(error)) from error
 
 
-def _embedded(
-    weights: str,
+def _local(card: Card, weights: list[str]) -> Embedded | Hosted:
+    """What runs the weights on this machine.
+
+    Raises:
+        Refused: they cannot be had, or cannot do what the model is asked for.
+    """
+    path = Path(weights[0]).expanduser()
+    endpoints = {name for name in card.endpoints.__struct_fields__ if getattr(card.endpoints, name)}
+    host: Kind | None = next((kind for kind, host in HOSTS.items() if host.endpoints & endpoints), None)
+    if path.suffix == ".gguf":
+        if len(weights) > 1:
+            raise Refused("name one GGUF file")
+        if not path.is_file():
+            raise Refused(f"there is no file {path}")
+        # Not resolved: caches keep files under their hashes, and links to them under their names.
+        file, title = str(path.absolute()), inspect_gguf(path).name or path.stem
+        if host == "embedding":
+            return Hosted.of_path("embedding", file, title)
+        found: Embedded | Hosted = Embedded(weights=file, title=title)
+    else:
+        try:
+            found = deployment_of([find_manifest(each) for each in weights])
+        except ValueError as error:
+            raise Refused(str(error)) from error
+    able = (
+        HOSTS[found.engine].endpoints
+        if isinstance(found, Hosted)
+        else frozenset({"chat_completions", "completions", "moderation"})
+    )
+    if not able & endpoints:
+        raise Refused(f"{found.title} cannot serve {card.id}: it is for {', '.join(sorted(able))}")
+    return found
+
+
+def _options(given: list[str] | None) -> dict[str, str | int | float | bool]:
+    """``NAME=VALUE`` pairs; a value that is a JSON number or boolean is one."""
+    options: dict[str, str | int | float | bool] = {}
+    for each in given or []:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise Refused(f"--option takes NAME=VALUE, not {each!r}")
+        try:
+            options[name] = msgspec.json.decode(value, type=bool | int | float)
+        except msgspec.DecodeError:
+            options[name] = value
+    return options
+
+
+def _tuned(
+    base: Embedded,
     window: int | None,
     slots: int | None,
     threads: int | None,
     temperature: float | None,
     top_p: float | None,
 ) -> Embedded:
-    path = Path(weights).expanduser()
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise Refused(f"there is no file {path}")
-        # Not resolved: caches keep files under their hashes, and links to them under their names.
-        base = Embedded(weights=str(path.absolute()), title=inspect_gguf(path).name or path.stem)
-    else:
-        base = Embedded.of(find_manifest(weights))
     said = {"temperature": temperature, "top_p": top_p}
     decoding = msgspec.structs.replace(
         base.decoding, **{name: value for name, value in said.items() if value is not None}

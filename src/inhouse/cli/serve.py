@@ -46,7 +46,8 @@ async def _prepare(settings: Settings, database: Database) -> Bootstrapped:
     """Everything before the port opens: the keys are there, and the weights of every deployment."""
     made = await Access(database).bootstrap(_clear(settings.api_key), _clear(settings.admin_key))
     catalog = await catalog_of(database)
-    await asyncio.to_thread(pull_deployments, settings, [found.deployment for found in catalog.deployed()])
+    if settings.engines.pull:
+        await asyncio.to_thread(pull_deployments, settings, [found.deployment for found in catalog.deployed()])
     return made
 
 

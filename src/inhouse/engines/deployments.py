@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import PurePath
 
 import msgspec
 
+from inhouse.engines.hosts import HOSTS, Kind, host_of
 from inhouse.engines.protocol import DecodingDefaults
 from inhouse.engines.upstream import UpstreamSpec
-from inhouse.engines.weights import Manifest
+from inhouse.engines.weights import Manifest, find_manifest
 
 
 class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -53,6 +56,64 @@ class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_d
         return f"{name}@{_digest(self)}"
 
 
+class Pinned(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Weights by content: the id of a manifest with ``Manifest.digest``, or a path, of which nothing is pinned."""
+
+    id: str
+    sha256: str | None = None
+
+    @property
+    def is_path(self) -> bool:
+        return self.sha256 is None
+
+
+class Hosted(msgspec.Struct, tag="hosted", frozen=True, kw_only=True, omit_defaults=True, dict=True):
+    """Weights run by one of this project's own Python hosts (see ``hosts``). What is None is chosen for the machine."""
+
+    engine: Kind
+    weights: tuple[Pinned, ...]
+    """The first names it; a host may want several sets, such as a model of texts and one of images."""
+    title: str
+    license: str | None = None
+    slots: int | None = None
+    threads: int | None = None
+    options: dict[str, str | int | float | bool] = {}
+    """What the host itself understands; part of the id, since it may decide answers."""
+
+    @classmethod
+    def of(cls, manifests: Sequence[Manifest]) -> Hosted:
+        """The host that the first manifest asks for, with the weights of all.
+
+        Raises:
+            ValueError: no host runs such weights.
+        """
+        kind = host_of(manifests[0])
+        if kind is None:
+            raise ValueError(f"no host runs {manifests[0].id}: {manifests[0].format} for {manifests[0].capabilities}")
+        licenses = dict.fromkeys(manifest.license for manifest in manifests)
+        return cls(
+            engine=kind,
+            weights=(*map(_pinned, manifests), *_companions(kind)),
+            title=" + ".join(manifest.title for manifest in manifests),
+            license=" AND ".join(licenses),
+        )
+
+    @classmethod
+    def of_path(cls, kind: Kind, path: str, title: str) -> Hosted:
+        """Weights in a file or folder of this machine."""
+        return cls(engine=kind, weights=(Pinned(path), *_companions(kind)), title=title)
+
+    @property
+    def runs_on(self) -> str:
+        """What executes the weights, as people are told it."""
+        return "llama.cpp" if self.weights[0].id.endswith(".gguf") else HOSTS[self.engine].runs_on
+
+    @cached_property
+    def id(self) -> str:
+        name = PurePath(self.weights[0].id).name.removesuffix(".gguf").lower()
+        return f"{name}@{_digest(self)}"
+
+
 class Remote(msgspec.Struct, tag="upstream", frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """One or more OpenAI-compatible servers that serve the same model."""
 
@@ -67,8 +128,40 @@ class Remote(msgspec.Struct, tag="upstream", frozen=True, kw_only=True, omit_def
         return f"{target.model or 'upstream'}@{host}@{_digest(self)}"
 
 
-Deployment = Embedded | Remote
+Deployment = Embedded | Hosted | Remote
 
 
-def _digest(deployment: Embedded | Remote) -> str:
+def weights_of(deployment: Deployment) -> list[str]:
+    """The manifests whose weights it needs on this machine, by id."""
+    match deployment:
+        case Embedded(weights=weights):
+            return [] if deployment.is_path else [weights]
+        case Hosted(weights=several):
+            return [pinned.id for pinned in several if not pinned.is_path]
+        case Remote():
+            return []
+
+
+def deployment_of(manifests: Sequence[Manifest]) -> Embedded | Hosted:
+    """What runs the weights of these manifests, told by their format and capabilities.
+
+    Raises:
+        ValueError: several for an engine that takes one, or no engine runs such weights.
+    """
+    if host_of(manifests[0]) is not None:
+        return Hosted.of(manifests)
+    if len(manifests) > 1 or manifests[0].format != "gguf":
+        raise ValueError(f"no engine runs {' with '.join(manifest.id for manifest in manifests)}")
+    return Embedded.of(manifests[0])
+
+
+def _pinned(manifest: Manifest) -> Pinned:
+    return Pinned(manifest.id, manifest.digest)
+
+
+def _companions(kind: Kind) -> list[Pinned]:
+    return [_pinned(find_manifest(name)) for name in HOSTS[kind].companions]
+
+
+def _digest(deployment: Deployment) -> str:
     return hashlib.sha256(msgspec.json.encode(deployment)).hexdigest()[:8]

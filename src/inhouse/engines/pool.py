@@ -10,16 +10,27 @@ from typing import Literal
 import msgspec
 import structlog
 
-from inhouse.engines.deployments import Deployment, Embedded
+from inhouse.engines.deployments import Deployment, Embedded, Hosted, Pinned, Remote
+from inhouse.engines.hosted import HostedEngine
+from inhouse.engines.hosting import HostConfig, Weights
+from inhouse.engines.hosts import HOSTS
 from inhouse.engines.llama.engine import LlamaEngine
 from inhouse.engines.llama.spec import LlamaSpec
+from inhouse.engines.machine import usable_cores
 from inhouse.engines.protocol import EngineFailed
 from inhouse.engines.supervisor import Settings as ChildSettings
 from inhouse.engines.upstream import Upstream
-from inhouse.engines.weights import BadGGUF, WeightsCache, WeightsError, find_manifest, inspect_gguf
+from inhouse.engines.weights import (
+    BadGGUF,
+    WeightFile,
+    WeightsCache,
+    WeightsError,
+    find_manifest,
+    inspect_gguf,
+)
 from inhouse.settings import Engines
 
-Engine = LlamaEngine | Upstream
+Engine = LlamaEngine | HostedEngine | Upstream
 State = Literal["ready", "stopped", "failed"]
 
 log = structlog.get_logger(__name__)
@@ -65,9 +76,7 @@ class EnginePool:
         key = _key(deployment)
         engine = self._engines.get(key)
         if engine is None:
-            engine = self._engines[key] = (
-                self._embedded(deployment) if isinstance(deployment, Embedded) else Upstream(deployment.upstream)
-            )
+            engine = self._engines[key] = self._make(deployment)
         self._of[deployment.id] = engine
         return engine
 
@@ -90,7 +99,7 @@ class EnginePool:
         self.expect(deployment)
         try:
             engine = self.get(deployment)
-            if isinstance(engine, LlamaEngine):
+            if isinstance(engine, LlamaEngine | HostedEngine):
                 await engine.start()
         except EngineFailed as error:
             log.error("a model could not be loaded", deployment=deployment.id, reason=str(error))
@@ -113,15 +122,56 @@ class EnginePool:
         except EngineFailed:
             return Described(None, "failed")
         if isinstance(engine, Upstream):
-            return Described(deployment.window, "ready")
+            return Described(deployment.window if isinstance(deployment, Remote) else None, "ready")
         state = engine.status.child.state
         return Described(
-            engine.window,
+            engine.window if isinstance(engine, LlamaEngine) else None,
             "ready" if state == "ready" else "failed" if state in ("failed", "backoff") else "stopped",
         )
 
     async def close(self) -> None:
         await asyncio.gather(*(engine.close() for engine in self._engines.values()))
+
+    def _make(self, deployment: Deployment) -> Engine:
+        match deployment:
+            case Embedded():
+                return self._embedded(deployment)
+            case Hosted():
+                return self._hosted(deployment)
+            case _:
+                return Upstream(deployment.upstream)
+
+    def _hosted(self, deployment: Hosted) -> HostedEngine:
+        shared = self._settings
+        return HostedEngine(
+            deployment.engine,
+            HostConfig(
+                weights=[self._placed(pinned) for pinned in deployment.weights],
+                slots=deployment.slots or HOSTS[deployment.engine].slots,
+                threads=deployment.threads or shared.threads or usable_cores(),
+                options=deployment.options,
+            ),
+            name=deployment.id.split("@")[0],
+            max_queue=shared.max_queue,
+            queue_timeout=shared.queue_timeout_s,
+            settings=ChildSettings(idle=shared.idle_unload_s),
+            log_folder=self._log_folder,
+        )
+
+    def _placed(self, pinned: Pinned) -> Weights:
+        if pinned.is_path:
+            if not Path(pinned.id).exists():
+                raise EngineFailed(f"{pinned.id} cannot be run: it is not there")
+            return Weights(pinned.id, pinned.id)
+        try:
+            manifest = find_manifest(pinned.id)
+        except WeightsError as error:  # bound by another version, which knew them
+            raise EngineFailed(str(error)) from error
+        if pinned.sha256 != manifest.digest:
+            raise EngineFailed(f"{pinned.id} is pinned to other content than its manifest names")
+        for file in manifest.files:
+            self._here(file, pinned.id)
+        return Weights(pinned.id, str(self._cache.folder(manifest)))
 
     def _embedded(self, deployment: Embedded) -> LlamaEngine:
         path = self._path(deployment)
@@ -155,9 +205,12 @@ class EnginePool:
             raise EngineFailed(str(error)) from error
         if deployment.sha256 not in (None, file.sha256):
             raise EngineFailed(f"{deployment.weights} is pinned to other content than its manifest names")
+        return self._here(file, deployment.weights)
+
+    def _here(self, file: WeightFile, weights: str) -> Path:
         path = self._cache.path(file)
         if path is None:
-            raise EngineFailed(f"the weights are not here: run `inhouse models pull {deployment.weights}`")
+            raise EngineFailed(f"the weights are not here: run `inhouse models pull {weights}`")
         return path
 
 
@@ -166,4 +219,6 @@ def _key(deployment: Deployment) -> bytes:
     if isinstance(deployment, Embedded):
         fields = ("weights", "sha256", "window", "slots", "threads", "kv_tokens", "template")
         return msgspec.json.encode([getattr(deployment, field) for field in fields])
+    if isinstance(deployment, Hosted):
+        return msgspec.json.encode(msgspec.structs.replace(deployment, title="", license=None))
     return msgspec.json.encode(deployment)

@@ -99,6 +99,20 @@ class BadConstraint(EngineFailed):
     """The grammar or schema cannot be compiled. The message is fit for the client."""
 
 
+class Refused(ValueError):
+    """A host of ``engines.hosting`` does not take this request. The message is fit for the client.
+
+    Args:
+        code: the machine-readable cause, or None.
+        param: the parameter of the host's request that is to blame, or None.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
 class TextEngine(Protocol):
     """A model behind a tokenizer."""
 

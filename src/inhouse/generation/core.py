@@ -14,6 +14,7 @@ from inhouse.generation import local, remote
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import Event
 from inhouse.generation.grammar import compile_definition
+from inhouse.generation.inputs import with_inputs
 from inhouse.generation.items import (
     Audio,
     CustomTool,
@@ -29,7 +30,7 @@ from inhouse.generation.prompt import prompt_tokens, speakable
 from inhouse.generation.sampling import check_biases
 from inhouse.kit.errors import InvalidRequest
 
-_UNREADABLE: dict[type[Part], str] = {Image: "image_url", File: "file", Audio: "input_audio"}
+_UNREADABLE: dict[type[Part], str] = {Image: "image_url", Audio: "input_audio", File: "file"}
 
 
 async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
@@ -43,13 +44,13 @@ async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[lis
     """
     form = request.format
     with engine_errors(call.id, constraint_param=form.param if isinstance(form, JsonSchema) else None):
-        if isinstance(call.engine, Upstream):
-            events = remote.generate(call, call.engine, request)
+        if isinstance(call.text_engine, Upstream):
+            events = remote.generate(call, call.text_engine, await with_inputs(call, request))
         else:
-            _refuse_what_it_cannot_read(request)
-            check_biases(request.sampling, call.engine.vocabulary)
+            request = await _readable(call, request)
+            check_biases(request.sampling, call.text_engine.vocabulary)
             await _refuse_what_no_engine_can_follow(request)
-            events = local.generate(call, call.engine, speakable(request))
+            events = local.generate(call, call.text_engine, speakable(request))
         async with aclosing(events):
             async for batch in events:
                 await call.answering()
@@ -64,10 +65,10 @@ async def count_tokens(call: Call, request: GenerationRequest) -> int:
     Raises:
         APIError: what the client is to be told.
     """
-    if not isinstance(call.engine, Upstream):
-        _refuse_what_it_cannot_read(request)
+    if not isinstance(call.text_engine, Upstream):
+        request = await _readable(call, request)
         with engine_errors(call.id):
-            return len(await prompt_tokens(call.engine, speakable(request)))
+            return len(await prompt_tokens(call.text_engine, speakable(request)))
     least = msgspec.structs.replace(request, sampling=Sampling(max_tokens=1), stream=False)
     before = call.usage.input_tokens
     async with aclosing(generate(call, least)) as batches:
@@ -84,14 +85,25 @@ async def _refuse_what_no_engine_can_follow(request: GenerationRequest) -> None:
             await asyncio.to_thread(compile_definition, tool.syntax, tool.definition, param=tool.param)
 
 
-def _refuse_what_it_cannot_read(request: GenerationRequest) -> None:
-    """Embedded models read text."""
+async def _readable(call: Call, request: GenerationRequest) -> GenerationRequest:
+    """Embedded models read text, also that of documents.
+
+    Raises:
+        InvalidRequest: there is something else to read.
+    """
+    _refuse(request, (Image, Audio))
+    request = await with_inputs(call, request)
+    _refuse(request, (Image, Audio, File))
+    return request
+
+
+def _refuse(request: GenerationRequest, kinds: tuple[type[Part], ...]) -> None:
     for item in request.items:
         if not isinstance(item, Message):
             continue
         for index, part in enumerate(item.parts):
-            if (kind := _UNREADABLE.get(type(part))) is not None:
+            if isinstance(part, kinds):
                 raise InvalidRequest(
-                    f"Invalid content type. {kind} is only supported by certain models.",
+                    f"Invalid content type. {_UNREADABLE[type(part)]} is only supported by certain models.",
                     param=f"{item.path}.content[{index}].type",
                 )

@@ -12,18 +12,20 @@ class Text(msgspec.Struct, tag="text", frozen=True):
 
 
 class Image(msgspec.Struct, tag="image", frozen=True):
-    """An image by ``https:`` or ``data:`` URL."""
+    """An image by ``https:`` or ``data:`` URL, or by id of an uploaded file."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] = "auto"
+    file_id: str | None = None
 
 
 class File(msgspec.Struct, tag="file", frozen=True):
-    """A document: by id of an uploaded file, or with its bytes as a ``data:`` URL."""
+    """A document: by id of an uploaded file, with its bytes as a ``data:`` URL or in base64, or by URL."""
 
     file_id: str | None = None
     file_data: str | None = None
     filename: str | None = None
+    url: str | None = None
 
 
 class Audio(msgspec.Struct, tag="audio", frozen=True):

@@ -231,9 +231,8 @@ def _part(part: Part) -> dict[str, Any]:
             return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
         case Audio(data=data, format=form):
             return {"type": "input_audio", "input_audio": {"data": data, "format": form}}
-        case File(file_id=file_id, file_data=data, filename=name):
-            fields = {"file_id": file_id, "file_data": data, "filename": name}
-            return {"type": "file", "file": {key: value for key, value in fields.items() if value is not None}}
+        case File():
+            raise AssertionError("files have become text before")
 
 
 def _wire_call(call: ToolCall) -> dict[str, Any]:

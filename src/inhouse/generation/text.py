@@ -50,10 +50,10 @@ async def generate_text(call: Call, request: TextRequest) -> AsyncGenerator[list
         APIError: what the client is to be told.
     """
     with engine_errors(call.id):
-        if isinstance(call.engine, Upstream):
-            events = _remote(call, call.engine, request)
+        if isinstance(call.text_engine, Upstream):
+            events = _remote(call, call.text_engine, request)
         else:
-            events = _local(call, call.engine, request)
+            events = _local(call, call.text_engine, request)
         async with aclosing(events) as batches:
             async for batch in batches:
                 await call.answering()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 from urllib.parse import parse_qsl
@@ -105,6 +105,11 @@ def parse_query(query: bytes) -> dict[str, Any]:
         )
     except ValueError as error:
         raise InvalidRequest(f"We could not parse the query string of your request: {error}.") from None
+    return nested(pairs)
+
+
+def nested(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Pairs of a query string or of a form by name; see ``parse_query`` for what brackets in names mean."""
     values: dict[str, Any] = {}
     for name, text in pairs:
         head, bracket, rest = name.partition("[")

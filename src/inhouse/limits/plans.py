@@ -8,6 +8,7 @@ from inhouse.catalog.cards import Card, Tier, TierLimits
 from inhouse.limits.buckets import DIMENSIONS, TOKENS, Bucket, bucket
 
 PREFIX = "inhouse:limits:"
+UNLIMITED = 2**62
 
 ProjectLimits = dict[str, int]
 """A project's own limits for one family, by ``Dimension.field`` or ``batch``."""
@@ -68,4 +69,6 @@ def plan(
             key = f"{organization}{project_id}:{group}:{dimension.field}"
             buckets.append(bucket(key, own, dimension, project=True))
     tokens = [bucket.limit for bucket in buckets if bucket.unit == TOKENS]
-    return Plan(organization_id, project_id, group, tuple(buckets), tuple(shown.items()), min(tokens))
+    return Plan(
+        organization_id, project_id, group, tuple(buckets), tuple(shown.items()), min(tokens, default=UNLIMITED)
+    )

@@ -159,7 +159,7 @@ class Limits:
             return None
         self.accounts.refresh_if_stale()
         plan = await self._plan(caller, card, is_long(card, demand.input_tokens))
-        amounts = demand.amounts(card.max_output_tokens)
+        amounts = demand.amounts(card.max_output_tokens or 0)
         if (small := plan.too_small(amounts[1])) is not None:
             raise too_large(card, plan, small, amounts[1])
         store, taken = await self._take(plan, amounts)

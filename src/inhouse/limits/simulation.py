@@ -134,7 +134,7 @@ class Simulator:
         if found is None:
             group, limits = limits_of(card, self._tier, long=long)
             made = None if limits is None else plan("org", line.project, group, limits)
-            found = self._kinds[key] = _Kind(made, card.max_output_tokens)
+            found = self._kinds[key] = _Kind(made, card.max_output_tokens or 0)
         return found
 
     def _refuse(self, line: Line, limit: str, wait: float | None) -> bool:

@@ -1,88 +1,49 @@
 """The ledger: one row a call, opened when it is admitted, settled exactly once.
 
-Rows are buffered and written in groups, so that the cost of a commit is shared by all calls of the moment. A row is
-durable before the first byte of its answer leaves, and settled before the last. What usage and cost come to by minute,
-hour and day (``rollups``) is written in the same transaction.
+Rows are written in groups, so that all calls of the moment share the cost of a commit. With a journal (``journal``) a
+call is on the books when the journal has it, and the database a moment later; without one, when it is committed. It is
+on the books before the first byte of its answer leaves, and settled before the last. What usage and cost come to by
+minute, hour and day (``rollups``) is written in the same transaction.
 
 A row carries the instance (``instances``) that serves it. While a call is open, every beat records what it has used so
-far. If its process dies, another one, or the same one started again, settles the row as interrupted: it is billed what
-was last recorded, which is never too much, and up to one beat too little.
+far. If its process dies, another one, or the same one started again, reads what its journal holds, and settles what is
+then still open as interrupted: billed what was last recorded, which is never too much, and up to one beat too little.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, Row, bindparam, insert, literal_column, select, update
 
-from inhouse.metering import accounts, instances, rollups
-from inhouse.metering.accounts import Alarm, Charge
+from inhouse.metering import booking, instances
+from inhouse.metering.accounts import Alarm
 from inhouse.metering.budgets import insufficient_quota
-from inhouse.metering.refusals import is_of_rows, set_aside, told
-from inhouse.metering.rollups import Booking, Series
+from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.journal import Entry, Journal, abandoned, instances_in
+from inhouse.metering.refusals import is_of_rows, told
+from inhouse.metering.rollups import Series
 from inhouse.metering.usage import Usage
 from inhouse.storage.database import Database
-from inhouse.storage.schema import calls
-from inhouse.storage.schema import instances as instances_table
 
-INTERRUPTED_STATUS = 500
 CLIENT_CLOSED_REQUEST = 499
+OPEN_DELAY_S = 0.005
+"""How long the opening of a call that gives nothing away before its end may wait for its settlement. Most such calls
+through an upstream end sooner, and then both are written at once."""
+GROUP_S = 0.05
+"""How long the database waits for what the journal has: the longer, the more calls share a transaction."""
+
 LOOK_EVERY_S = 0.5
-MAX_IDS = 500
-"""Ids in one statement."""
-IS_OPEN = calls.c.state == literal_column("'open'")
-"""Written out, not bound: only so do the databases see that ``ix_calls_open`` answers it."""
+
+Store = Callable[[Mapping[str, Opening], Sequence[Settlement]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
-
-
-class Opening(msgspec.Struct, kw_only=True, frozen=True):
-    """What is known when a call is admitted. Times are Unix microseconds, prices nano-dollars a token."""
-
-    id: str
-    created_at: int
-    organization_id: str
-    project_id: str
-    key_id: str
-    operation: str
-    model: str
-    snapshot: str
-    deployment: str
-    service_tier: str
-    user_id: str = ""
-    family: str = "completions"
-    batch: bool = False
-    detail: str = ""
-    """See ``rollups.Series``."""
-    input_price: int = 0
-    cached_input_price: int = 0
-    output_price: int = 0
-    reserved_nanos: int = 0
-    """Held on the caller's accounts while the call is open, see ``accounts``."""
-
-
-class Settlement(msgspec.Struct, kw_only=True, frozen=True):
-    """What a call came to. Money in nano-dollars, durations in milliseconds."""
-
-    id: str
-    settled_at: int
-    status: int
-    error_code: str | None
-    input_tokens: int
-    cached_input_tokens: int
-    output_tokens: int
-    cost_nanos: int
-    units: int = 0
-    fee_nanos: int = 0
-    first_token_ms: float | None = None
-    prefill_ms: float | None = None
-    decode_ms: float | None = None
 
 
 class _OpenCall(msgspec.Struct):
@@ -90,73 +51,37 @@ class _OpenCall(msgspec.Struct):
     recorded: tuple[int, ...] = (0, 0, 0, 0, 0)
 
 
-_USED = ("input_tokens", "cached_input_tokens", "output_tokens", "units", "fee_nanos")
-COST = (
-    (calls.c.input_tokens - calls.c.cached_input_tokens) * calls.c.input_price
-    + calls.c.cached_input_tokens * calls.c.cached_input_price
-    + calls.c.output_tokens * calls.c.output_price
-    + calls.c.fee_nanos
-)
-"""What a row comes to by its own prices."""
-
-OPEN_DELAY_S = 0.005
-"""How long the opening of a call that gives nothing away before its end may wait for its settlement. Most such calls
-through an upstream end sooner, and then one row is written once."""
-
-_OPEN = insert(calls)
-_SETTLE = (
-    update(calls)
-    .where(calls.c.id == bindparam("call_id"))
-    .values({name: bindparam(f"new_{name}") for name in (*Settlement.__struct_fields__[1:], "state")})
-)
-_RECORD = (
-    update(calls)
-    .where(calls.c.id == bindparam("call_id"), calls.c.state == "open")
-    .values({name: bindparam(f"new_{name}") for name in _USED})
-)
-_FIXED = (
-    *(
-        "id",
-        "organization_id",
-        "family",
-        "project_id",
-        "user_id",
-        "key_id",
-        "snapshot",
-        "batch",
-        "service_tier",
-        "detail",
-    ),
-    *("input_price", "cached_input_price", "output_price", "reserved_nanos"),
-)
-_STILL_OPEN = (
-    select(*(calls.c[name] for name in _FIXED))
-    .where(calls.c.id.in_(bindparam("ids", expanding=True)), calls.c.state == "open")
-    .order_by(calls.c.id)
-    .with_for_update()
-)
-_ABANDONED = select(*(calls.c[name] for name in (*_FIXED, *_USED))).where(IS_OPEN)
-
-
 class Ledger:
     """Writes calls to the database in groups. ``start`` comes before the first call, ``close`` after the last.
 
-    Errors of the database reach every call of the group: a call whose row cannot be written is not served. A
-    settlement that could not be written is tried again with every beat, unless it is itself what the database refuses
-    (``refusals``).
+    Errors of the database reach every call of the group, and while it fails every call: one whose row cannot be
+    written is not served. A settlement that could not be written is tried again with every beat, unless it is itself
+    what the database refuses (``refusals``).
+
+    Args:
+        journal: folder of the journals of the processes that share the database; None to do without. A database that
+            other machines share should: what is only in a journal is lost with its machine.
+        beat_s: seconds between two beats.
     """
 
-    def __init__(self, database: Database, *, beat_s: float = instances.BEAT_S) -> None:
+    def __init__(self, database: Database, journal: Path | None = None, *, beat_s: float = instances.BEAT_S) -> None:
         self.instance = instances.new_instance_id()
         self._database = database
+        self._folder = journal
+        self._journal: Journal | None = None
         self._beat_s = beat_s
         self._opened: dict[str, Opening] = {}
+        """That the database does not have yet."""
+        self._unwritten: dict[str, Opening] = {}
+        """Of these, those that the journal does not have either."""
         self._later: asyncio.TimerHandle | None = None
         self._settled: list[Settlement] = []
         self._open: dict[str, _OpenCall] = {}
         self._series: dict[Series, int] = {}
+        self._soon: asyncio.TimerHandle | None = None
         self._flushed: asyncio.Future[None] | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._failing = False
         self._beating: asyncio.Task[None] | None = None
         self._withdrawals: set[asyncio.Task[None]] = set()
 
@@ -169,6 +94,8 @@ class Ledger:
         process = instances.this_process()
         await self._database.write(lambda connection: instances.register(connection, self.instance, process))
         interrupted = await self.recover()
+        if self._folder is not None:
+            self._journal = Journal(self._folder, self.instance)
         self._beating = asyncio.create_task(self._beat())
         return interrupted
 
@@ -190,19 +117,24 @@ class Ledger:
     def open(self, opening: Opening, usage: Usage | None = None) -> asyncio.Future[None]:
         """Book a call whose answer may begin before its end.
 
-        The future resolves when the row is durable; shield it when you await it.
+        The future resolves when it is on the books; shield it when you await it.
 
         Args:
             usage: kept up to date by the call; what is recorded of it if this process should die.
         """
         self._book(opening, usage)
-        return self._flush()
+        if not self._enter(opening):
+            return self._flush()
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
     def open_lazily(self, opening: Opening, usage: Usage | None = None) -> None:
-        """Book a call that gives nothing away before it is settled: its row is durable within ``OPEN_DELAY_S``."""
+        """Book a call that gives nothing away before it is settled: on the books within ``OPEN_DELAY_S``."""
         self._book(opening, usage)
+        self._unwritten[opening.id] = opening
         if self._later is None:
-            self._later = asyncio.get_running_loop().call_later(OPEN_DELAY_S, self._flush)
+            self._later = asyncio.get_running_loop().call_later(OPEN_DELAY_S, self._enter_unwritten)
 
     def _book(self, opening: Opening, usage: Usage | None) -> None:
         self._opened[opening.id] = opening
@@ -215,12 +147,12 @@ class Ledger:
             RateLimited: ``insufficient_quota``.
         """
         now = time.time_ns() // 1000
-        booking = self._database.submit(partial(_admit, row=self._row(opening), now=now))
+        booked = self._database.submit(partial(booking.admit, opening=opening, instance=self.instance, now=now))
         try:
-            admitted = await asyncio.shield(booking)
+            admitted = await asyncio.shield(booked)
         except asyncio.CancelledError:
             # The client left while its call was being booked: if it was, it is settled with nothing used.
-            withdrawal = asyncio.create_task(self._withdraw(opening, booking))
+            withdrawal = asyncio.create_task(self._withdraw(opening, booked))
             self._withdrawals.add(withdrawal)
             withdrawal.add_done_callback(self._withdrawals.discard)
             raise
@@ -228,8 +160,8 @@ class Ledger:
             raise insufficient_quota()
         self._open[opening.id] = _OpenCall(usage or Usage())
 
-    async def _withdraw(self, opening: Opening, booking: asyncio.Future[bool]) -> None:
-        if await booking:
+    async def _withdraw(self, opening: Opening, booked: asyncio.Future[bool]) -> None:
+        if await booked:
             now = time.time_ns() // 1000
             await self.settle(
                 Settlement(
@@ -244,25 +176,54 @@ class Ledger:
                 )
             )
 
-    def _row(self, opening: Opening) -> dict[str, Any]:
-        return {**msgspec.structs.asdict(opening), "state": "open", "instance": self.instance}
-
     async def settle(self, settlement: Settlement) -> None:
-        """Close a call's row. Returns when it is durable; a second settlement of one id changes nothing."""
+        """Close a call. Returns when that is on the books; a second settlement of one id changes nothing."""
         self._open.pop(settlement.id, None)
         self._settled.append(settlement)
-        await asyncio.shield(self._flush())
+        opening = self._unwritten.pop(settlement.id, None)
+        entered = self._enter(settlement) if opening is None else self._enter(opening, settlement)
+        if not entered:
+            await asyncio.shield(self._flush())
+
+    async def written(self) -> None:
+        """Returns when the database has everything that was on the books when this was called."""
+        if self._opened or self._settled or self._writer is not None:
+            await asyncio.shield(self._flush())
 
     async def recover(self) -> int:
-        """Settle the calls of dead processes as interrupted, billed what was last recorded of them.
+        """Settle the calls of dead processes: as their journals say, the others as interrupted.
 
         Returns:
-            How many there were.
+            How many were interrupted.
         """
+        spared: set[str] = set()
+        if self._folder is not None:
+            await self._replay(self._folder)
+            spared = instances_in(self._folder)
         now = time.time_ns() // 1000
-        count, alarms = await self._database.write(partial(_recover, now=now))
+        count, alarms = await self._database.write(partial(booking.recover, now=now, spared=spared))
         _tell(alarms)
         return count
+
+    async def _replay(self, folder: Path) -> None:
+        for left in abandoned(folder):
+            entries = list(left.entries())
+            opened = {entry.id: entry for entry in entries if isinstance(entry, Opening)}
+            settled = [entry for entry in entries if isinstance(entry, Settlement)]
+
+            async def store(
+                opened: Mapping[str, Opening], settled: Sequence[Settlement], instance: str = left.instance
+            ) -> None:
+                work = partial(booking.replay, opened=opened.values(), settled=settled, instance=instance)
+                _tell(await self._database.write(work))
+
+            try:
+                await store(opened, settled)
+            except Exception as error:
+                if not is_of_rows(error):
+                    raise
+                await self._one_by_one(opened, settled, store)
+            left.discard()
 
     async def close(self) -> None:
         """Finish writing and leave. Calls that are still open then count as interrupted."""
@@ -270,26 +231,27 @@ class Ledger:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
         await asyncio.gather(*self._withdrawals, return_exceptions=True)
-        while self._writer is not None:
-            await asyncio.shield(self._writer)
-        if self._beating is not None and not self._settled:
+        await asyncio.gather(self.written(), return_exceptions=True)
+        if self._beating is not None and not self._settled and not self._opened:
             await self._database.write(lambda connection: instances.remove(connection, [self.instance]))
+            if self._journal is not None:
+                self._journal.close()
 
     async def beat(self) -> None:
         """Say that this process is alive, record what open calls have used, and settle what others left."""
         used: list[dict[str, Any]] = []
         for id, call in self._open.items():
-            now = _used(call.usage)
+            now = booking.used_columns(call.usage)
             if now != call.recorded and id not in self._opened:
                 call.recorded = now
-                used.append({"call_id": id, **{f"new_{name}": n for name, n in zip(_USED, now, strict=True)}})
+                used.append({"call_id": id, **{f"new_{name}": n for name, n in zip(booking.USED, now, strict=True)}})
         try:
-            alive = await self._database.write(partial(_beat, id=self.instance, used=used))
+            alive = await self._database.write(partial(booking.beat, id=self.instance, used=used))
         except Exception as error:
             if not is_of_rows(error):
                 raise
             log.exception("what open calls have used could not be recorded")
-            alive = await self._database.write(partial(_beat, id=self.instance, used=[]))
+            alive = await self._database.write(partial(booking.beat, id=self.instance, used=[]))
         if not alive:
             # The others took this process for dead and settled its calls; it goes on as a new one.
             self.instance = instances.new_instance_id()
@@ -309,8 +271,27 @@ class Ledger:
             except Exception:
                 log.exception("the ledger's beat failed")
 
+    def _enter(self, *entries: Entry) -> bool:
+        """Whether the journal has taken them, so that nobody need wait for the database."""
+        if self._journal is None or self._failing:
+            return False
+        try:
+            self._journal.write(entries)
+        except (OSError, OverflowError, TypeError, ValueError):
+            log.exception("the journal cannot take a call")
+            return False
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(GROUP_S, self._flush)
+        return True
+
+    def _enter_unwritten(self) -> None:
+        self._later = None
+        unwritten, self._unwritten = self._unwritten, {}
+        if unwritten and not self._enter(*unwritten.values()):
+            self._flush()
+
     def _flush(self) -> asyncio.Future[None]:
-        """The write that will hold everything buffered so far."""
+        """The transaction that will hold everything buffered so far."""
         if self._flushed is None:
             self._flushed = asyncio.get_running_loop().create_future()
         if self._writer is None:
@@ -321,212 +302,97 @@ class Ledger:
         try:
             while (flushed := self._flushed) is not None:
                 self._flushed = None
-                if self._later is not None:
-                    self._later.cancel()
-                    self._later = None
-                opened, self._opened = self._opened, {}
-                settled, self._settled = self._settled, []
-                work = partial(_store, opened=opened, settled=settled, instance=self.instance, known=self._series)
-                try:
-                    series, alarms = await self._database.write(work)
-                except asyncio.CancelledError:  # the loop ends; nobody may be left waiting for this group
-                    flushed.cancel()
-                    raise
-                except Exception as error:
-                    failed: Exception | None = error
-                    if is_of_rows(error):
-                        failed = await self._one_by_one(opened, settled)
-                    else:
-                        self._settled[:0] = settled
-                    if failed is None:
-                        flushed.set_result(None)
-                    else:
-                        flushed.set_exception(failed)
-                        flushed.exception()  # an opening that nobody awaits any more is not a warning
-                else:
-                    self._series |= series
-                    flushed.set_result(None)
-                    _tell(alarms)
+                await self._write_group(flushed)
         finally:
             self._writer = None
 
-    async def _one_by_one(self, opened: dict[str, Opening], settled: list[Settlement]) -> Exception | None:
+    async def _write_group(self, flushed: asyncio.Future[None]) -> None:
+        for timer in (self._later, self._soon):
+            if timer is not None:
+                timer.cancel()
+        self._later = self._soon = None
+        unwritten, self._unwritten = self._unwritten, {}
+        opened, self._opened = self._opened, {}
+        settled, self._settled = self._settled, []
+        parts = self._journal.turn() if self._journal is not None else []
+        try:
+            refused: Exception | None = None
+            try:
+                await self._store(opened, settled)
+            except Exception as error:
+                if not is_of_rows(error):
+                    raise
+                refused = await self._one_by_one(opened, settled, self._store)
+        except asyncio.CancelledError:  # the loop ends; nobody may be left waiting for this group
+            flushed.cancel()
+            raise
+        except Exception as error:
+            self._failing = True
+            self._settled[:0] = settled
+            if self._journal is not None:
+                self._opened = {id: each for id, each in opened.items() if id not in unwritten} | self._opened
+            _fail(flushed, error)
+        else:
+            self._failing = False
+            for part in parts:
+                part.empty()
+            if refused is None:
+                flushed.set_result(None)
+            else:
+                _fail(flushed, refused)
+
+    async def _store(self, opened: Mapping[str, Opening], settled: Sequence[Settlement]) -> None:
+        work = partial(booking.store, opened=opened, settled=settled, instance=self.instance, known=self._series)
+        series, alarms = await self._database.write(work)
+        self._series |= series
+        _tell(alarms)
+
+    async def _one_by_one(
+        self, opened: Mapping[str, Opening], settled: Sequence[Settlement], store: Store
+    ) -> Exception | None:
         """Write a group of which the database refused something, so that only that is refused.
 
+        What was written before something else went wrong stays: a settlement that comes again changes nothing.
+
         Returns:
-            Why an opening was refused, or why the rest has to wait; None if neither is so.
+            Why an opening was refused, if one was.
         """
-        failed: Exception | None = None
+        refused: Exception | None = None
         final = {settlement.id: settlement for settlement in reversed(settled)}
-        waiting = dict(final)
         for id in dict.fromkeys((*opened, *final)):
-            steps: list[tuple[dict[str, Opening], list[Settlement]]] = []
             if id in opened:
-                steps.append(({id: opened[id]}, []))
-            if id in final:
-                steps.append(({}, [final[id]]))
-            for opening, settlement in steps:
-                work = partial(_store, opened=opening, settled=settlement, instance=self.instance, known=self._series)
                 try:
-                    series, alarms = await self._database.write(work)
+                    await store({id: opened[id]}, [])
                 except Exception as error:
                     if not is_of_rows(error):
-                        self._settled[:0] = waiting.values()
-                        return error
-                    if settlement:
-                        await self._set_aside(settlement[0], error)
-                    else:
-                        failed = error
-                else:
-                    self._series |= series
-                    _tell(alarms)
-            waiting.pop(id, None)
-        return failed
+                        raise
+                    log.error("the database refused a call", call=told(opened[id]), exc_info=error)
+                    refused = error
+            if id in final:
+                try:
+                    await store({}, [final[id]])
+                except Exception as error:
+                    if not is_of_rows(error):
+                        raise
+                    await self._set_aside(final[id], error)
+        return refused
 
     async def _set_aside(self, settlement: Settlement, error: Exception) -> None:
         kept = told(settlement)
         log.error("the database refused a settlement; it was set aside", settlement=kept, exc_info=error)
         now = time.time_ns() // 1000
+        work = partial(booking.refuse, settlement=settlement, reason=repr(error), now=now)
         try:
-            _tell(await self._database.write(partial(_refuse, settlement=settlement, reason=repr(error), now=now)))
+            _tell(await self._database.write(work))
         except Exception:
             log.exception("a refused settlement could not be kept", settlement=kept)
 
 
-def _store(
-    connection: Connection,
-    opened: dict[str, Opening],
-    settled: list[Settlement],
-    instance: str,
-    known: dict[Series, int],
-) -> tuple[dict[Series, int], list[Alarm]]:
-    final = {settlement.id: settlement for settlement in reversed(settled)}
-    rows: list[Any] = []
-    still_open, whole = [], []
-    for opening in opened.values():
-        row = msgspec.structs.asdict(opening) | {"instance": instance}
-        settlement = final.get(opening.id)
-        if settlement is None:
-            still_open.append(row | {"state": "open"})
-        else:
-            whole.append(row | msgspec.structs.asdict(settlement) | {"state": "settled"})
-            rows.append(opening)
-    if still_open:
-        connection.execute(_OPEN, still_open)
-    if whole:
-        connection.execute(_OPEN, whole)
-    earlier = sorted(final.keys() - opened.keys())
-    found = [row for ids in _chunks(earlier) for row in connection.execute(_STILL_OPEN, {"ids": ids})]
-    if found:
-        changes = []
-        for earlier_row in found:
-            values = msgspec.structs.asdict(final[earlier_row.id])
-            changes.append({"call_id": values.pop("id"), "new_state": "settled"})
-            changes[-1] |= {f"new_{name}": value for name, value in values.items()}
-        connection.execute(_SETTLE, changes)
-    rows += found
-    if not rows:
-        return {}, []
-    return _book(connection, rows, [_booking(row, final[row.id]) for row in rows], known)
-
-
-def _admit(connection: Connection, row: dict[str, Any], now: int) -> bool:
-    if not accounts.reserve(connection, row["organization_id"], row["project_id"], row["reserved_nanos"], now):
-        return False
-    connection.execute(_OPEN, row)
-    return True
-
-
-def _book(
-    connection: Connection, rows: list[Row[Any]], bookings: list[Booking], known: dict[Series, int]
-) -> tuple[dict[Series, int], list[Alarm]]:
-    """Everything beside the rows themselves that settling them changes."""
-    accounts.share(connection, (row.organization_id for row in rows))
-    series = rollups.add(connection, bookings, known)
-    charges = [
-        Charge(row.organization_id, row.project_id, booking.settled_at, booking.cost_nanos, row.reserved_nanos)
-        for row, booking in zip(rows, bookings, strict=True)
-    ]
-    return series, accounts.settle(connection, charges)
-
-
-def _recover(connection: Connection, now: int) -> tuple[int, list[Alarm]]:
-    dead = instances.dead(connection)
-    alive = select(instances_table.c.id).where(instances_table.c.id.not_in(dead))
-    rows = list(connection.execute(_ABANDONED.where(calls.c.instance.not_in(alive)).with_for_update()))
-    for ids in _chunks([row.id for row in rows]):
-        _interrupt(connection, ids, now)
-    _, alarms = _book(connection, rows, [_booking(row, row, now) for row in rows], {})
-    if dead:
-        instances.remove(connection, dead)
-    return len(rows), alarms
-
-
-def _refuse(connection: Connection, settlement: Settlement, reason: str, now: int) -> list[Alarm]:
-    set_aside(connection, settlement.id, now, reason, settlement)
-    mine = (calls.c.id == settlement.id, calls.c.state == "open")
-    rows = list(connection.execute(select(*(calls.c[name] for name in (*_FIXED, *_USED))).where(*mine)))
-    if not rows:
-        return []
-    _interrupt(connection, [settlement.id], now)
-    return _book(connection, rows, [_booking(row, row, now) for row in rows], {})[1]
-
-
-def _interrupt(connection: Connection, ids: list[str], now: int) -> None:
-    connection.execute(
-        update(calls)
-        .where(calls.c.id.in_(ids))
-        .values(
-            state="interrupted",
-            settled_at=now,
-            status=INTERRUPTED_STATUS,
-            error_code="interrupted",
-            cost_nanos=COST,
-        )
-    )
-
-
-def _beat(connection: Connection, id: str, used: list[dict[str, Any]]) -> bool:
-    if used:
-        connection.execute(_RECORD, used)
-    return instances.beat(connection, id)
+def _fail(flushed: asyncio.Future[None], error: Exception) -> None:
+    flushed.set_exception(error)
+    flushed.exception()  # an opening that nobody awaits any more is not a warning
 
 
 def _tell(alarms: list[Alarm]) -> None:
     for alarm in alarms:
         log.warning("spend alert: the threshold of this month is reached", **msgspec.structs.asdict(alarm))
-
-
-def _used(usage: Usage) -> tuple[int, ...]:
-    """In the order of ``_USED``."""
-    return usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.units, usage.fee_nanos
-
-
-def _booking(row: Row[Any] | Opening, used: Any, interrupted_at: int | None = None) -> Booking:
-    return Booking(
-        Series(
-            row.organization_id,
-            row.family,
-            row.project_id,
-            row.user_id,
-            row.key_id,
-            row.snapshot,
-            bool(row.batch),
-            row.service_tier,
-            row.detail,
-        ),
-        used.settled_at if interrupted_at is None else interrupted_at,
-        used.status if interrupted_at is None else INTERRUPTED_STATUS,
-        used.input_tokens,
-        used.cached_input_tokens,
-        used.output_tokens,
-        used.units,
-        row.input_price,
-        row.cached_input_price,
-        row.output_price,
-        used.fee_nanos,
-    )
-
-
-def _chunks(ids: list[str]) -> Iterable[list[str]]:
-    return (ids[at : at + MAX_IDS] for at in range(0, len(ids), MAX_IDS))

@@ -36,6 +36,8 @@ class Bound(msgspec.Struct, frozen=True):
     """Of one choice."""
     choices: int = 1
     prompts: int = 1
+    fee_nanos: int = 0
+    """Of what is not priced by token."""
 
     def cost_nanos(self, card: Card, snapshot: Snapshot, rates: Rates) -> int:
         """The most that it can cost, in nano-dollars."""
@@ -43,6 +45,7 @@ class Bound(msgspec.Struct, frozen=True):
         return (
             min(window, window if self.input_tokens is None else self.input_tokens) * rates.input
             + min(output, output if self.output_tokens is None else self.output_tokens) * self.choices * rates.output
+            + self.fee_nanos
         )
 
 
@@ -67,4 +70,4 @@ def rates(card: Card, snapshot: Snapshot, tier: str, *, batch: bool = False) -> 
     chosen: TokenPrices | None = prices.batch if batch else prices.priority if tier == PRIORITY else None
     chosen = chosen or prices.standard
     cached = chosen.input if chosen.cached_input is None else chosen.cached_input
-    return Rates(int(chosen.input), int(cached), int(chosen.output))
+    return Rates(int(chosen.input), int(cached), int(chosen.output or 0))

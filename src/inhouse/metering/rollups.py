@@ -7,15 +7,17 @@ dies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select, and_, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from inhouse.storage.schema import calls, usage_rollups, usage_series
+
+K = TypeVar("K")
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 WIDTHS = (MINUTE, HOUR, DAY)
@@ -97,14 +99,14 @@ def add(connection: Connection, bookings: Iterable[Booking], known: Mapping[Seri
     Returns:
         The ids of the other series, to be remembered once this transaction is committed.
     """
-    totals: dict[tuple[Series, int, int], list[int]] = {}
+    minutes: dict[tuple[Series, int], list[int]] = {}
     for booking in bookings:
         second = booking.settled_at // SECOND_US
-        amounts = booking.sums
+        _add_to(minutes, (booking.series, second - second % MINUTE), booking.sums)
+    totals: dict[tuple[Series, int, int], list[int]] = {}
+    for (series, minute), amounts in minutes.items():
         for width in WIDTHS:
-            total = totals.setdefault((booking.series, width, second - second % width), [0] * len(SUMS))
-            for place, amount in enumerate(amounts):
-                total[place] += amount
+            _add_to(totals, (series, width, minute - minute % width), amounts)
     if not totals:
         return {}
     new = {series: _id_of(connection, series) for series in {key[0] for key in totals} if series not in known}
@@ -114,6 +116,11 @@ def add(connection: Connection, bookings: Iterable[Booking], known: Mapping[Seri
     names = ("series_id", "width", "start", *SUMS)
     connection.execute(_add(connection.dialect.name), [dict(zip(names, row, strict=True)) for row in rows])
     return new
+
+
+def _add_to(totals: dict[K, list[int]], key: K, amounts: Sequence[int]) -> None:
+    found = totals.get(key)
+    totals[key] = list(amounts) if found is None else [a + b for a, b in zip(found, amounts, strict=True)]
 
 
 def as_booked(width: int) -> Select[Any]:

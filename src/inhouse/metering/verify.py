@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, except_, func, or_, select
 
 from inhouse.metering import accounts, instances, rollups
-from inhouse.metering.ledger import COST, IS_OPEN
+from inhouse.metering.booking import COST, IS_OPEN
 from inhouse.metering.refusals import set_aside_ids
 from inhouse.storage.database import Database
 from inhouse.storage.schema import calls, spend_accounts, usage_rollups, usage_series

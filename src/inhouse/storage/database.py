@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, text
@@ -74,6 +75,11 @@ class Database:
 
     def __repr__(self) -> str:
         return f"Database({self._url.render_as_string(hide_password=True)!r})"
+
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file; None for a database that other machines may share."""
+        return Path(self._url.database) if self.dialect == "sqlite" and self._url.database else None
 
     def migrate(self) -> None:
         """Brings the schema to this version. Blocks; run it before serving.

@@ -608,6 +608,52 @@ secrets = Table(
     Column("value", Text, nullable=False),
 )
 
+# Contents are in the blob store, under a key of their own: a blob is written before its row and removed after it.
+files = Table(
+    "files",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("filename", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),  # in hex
+    Column("blob", Text, nullable=False, unique=True),
+    Index(None, "project_id", "created_at", "id"),
+    Index(None, "expires_at"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),  # that the parts together must have
+    Column("lifetime_s", BigInteger),  # of the file to be
+    Column("status", Text, nullable=False),
+    Column("file_id", Text),
+    CheckConstraint("status IN ('pending', 'completed', 'cancelled')", name="status"),
+    Index(None, "status", "expires_at"),
+)
+
+upload_parts = Table(
+    "upload_parts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("upload_id", Text, ForeignKey("uploads.id"), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("blob", Text, nullable=False, unique=True),
+)
+
 assistants = Table(
     "assistants",
     metadata,

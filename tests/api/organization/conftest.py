@@ -23,6 +23,7 @@ from inhouse.catalog.cards import load_cards
 from inhouse.kit.ids import new_id
 from inhouse.limits import Limits
 from inhouse.metering.budgets import Budgets
+from inhouse.metering.ledger import Ledger
 from inhouse.settings import LimitSettings
 from inhouse.storage.database import Database
 from inhouse.storage.schema import organizations, projects
@@ -92,7 +93,7 @@ async def site(database: Database) -> AsyncIterator[Site]:
     access = Access(database)
     catalog = Catalog(load_cards(), Bindings(database))
     limits = Limits.of(LimitSettings(tier="tier_1"), database)
-    faces = organization_faces(database, access, catalog, Budgets(database), limits)
+    faces = organization_faces(database, access, catalog, Budgets(database), limits, Ledger(database))
     dispatcher = Dispatcher(operations_of(*faces), access)
     http = httpx2.AsyncClient(transport=httpx2.ASGITransport(dispatcher), base_url="http://test/v1")
 

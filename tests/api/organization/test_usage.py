@@ -9,7 +9,8 @@ from inhouse.access.scopes import scope_of
 from inhouse.api.operation import operations_of
 from inhouse.api.organization.usage.routes import Usage
 from inhouse.kit.ids import request_id
-from inhouse.metering.ledger import Ledger, Opening, Settlement
+from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.ledger import Ledger
 
 DAY = 86_400
 T0 = 1_700_000_000 // DAY * DAY

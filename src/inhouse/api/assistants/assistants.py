@@ -20,7 +20,7 @@ from inhouse.api.assistants.telling import (
     text,
     with_defaults,
 )
-from inhouse.api.assistants.tools import VectorStores, check_tools, kept_resources
+from inhouse.api.assistants.tools import Keeping, check_tools, kept_resources
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.calls import Calls
 from inhouse.generation.schema import check_lenient, check_strict
@@ -31,20 +31,18 @@ from inhouse.storage.database import Database
 
 
 class AssistantsService:
-    def __init__(
-        self, calls: Calls, database: Database, hosts: HostedTools, stores: VectorStores | None = None
-    ) -> None:
+    def __init__(self, calls: Calls, database: Database, hosts: HostedTools, keeping: Keeping) -> None:
         self._calls = calls
         self._database = database
         self._hosts = hosts
-        self._stores = stores
+        self._keeping = keeping
 
     async def create(self, caller: Caller, body: wire.CreateAssistant) -> wire.Assistant:
         now = store.now()
         assistant = wire.Assistant(
             id=new_id("asst_"),
             created_at=now // 1_000_000,
-            tool_resources=await kept_resources(body.tool_resources, caller.project_id, self._stores),
+            tool_resources=await kept_resources(body.tool_resources, caller.project_id, self._keeping),
             **_same(body, "tool_resources"),
         )
         self._check(caller, assistant)
@@ -67,7 +65,9 @@ class AssistantsService:
     async def update(self, caller: Caller, assistant_id: str, body: wire.UpdateAssistant) -> wire.Assistant:
         given = {name: value for name in body.__struct_fields__ if (value := getattr(body, name)) is not UNSET}
         if "tool_resources" in given:
-            given["tool_resources"] = await kept_resources(body.tool_resources or None, caller.project_id, self._stores)
+            given["tool_resources"] = await kept_resources(
+                body.tool_resources or None, caller.project_id, self._keeping
+            )
 
         def work(connection: Connection) -> wire.Assistant:
             changed = msgspec.structs.replace(find_assistant(connection, caller.project_id, assistant_id), **given)

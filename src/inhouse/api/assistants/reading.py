@@ -14,7 +14,6 @@ from inhouse.calls import Call
 from inhouse.generation.core import count_tokens
 from inhouse.generation.items import (
     AnswerFormat,
-    File,
     GenerationRequest,
     Image,
     Item,
@@ -87,7 +86,7 @@ def _part(part: wire.MessagePart) -> Part:
         case wire.ImageURLPart(image_url=image):
             return Image(image.url, "auto" if image.detail is UNSET else image.detail)
         case wire.ImageFilePart(image_file=image):
-            return File(image.file_id)
+            return Image("", "auto" if image.detail is UNSET else image.detail, image.file_id)
 
 
 def format_of(run: wire.Run, items: Sequence[Item]) -> AnswerFormat | None:

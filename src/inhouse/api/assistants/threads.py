@@ -21,7 +21,7 @@ from inhouse.api.assistants.telling import (
     text,
     thread_in,
 )
-from inhouse.api.assistants.tools import VectorStores, kept_resources
+from inhouse.api.assistants.tools import Keeping, check_files, kept_resources
 from inhouse.jobs import queue
 from inhouse.jobs.runner import Runner
 from inhouse.kit.errors import InvalidRequest
@@ -32,10 +32,10 @@ T = TypeVar("T")
 
 
 class ThreadsService:
-    def __init__(self, database: Database, runner: Runner, stores: VectorStores | None = None) -> None:
+    def __init__(self, database: Database, runner: Runner, keeping: Keeping) -> None:
         self._database = database
         self._runner = runner
-        self._stores = stores
+        self._keeping = keeping
 
     async def create(self, caller: Caller, body: wire.CreateThread) -> wire.Thread:
         thread, adding = await self.prepare(caller, body)
@@ -50,7 +50,8 @@ class ThreadsService:
         Args:
             resources: of the run that begins it.
         """
-        kept = await kept_resources(body.tool_resources or resources, caller.project_id, self._stores)
+        kept = await kept_resources(body.tool_resources or resources, caller.project_id, self._keeping)
+        await check_files(self._keeping, caller.project_id, body.messages or (), "messages")
         now = store.now()
         thread = wire.Thread(
             id=new_id("thread_"), created_at=now // 1_000_000, metadata=body.metadata or {}, tool_resources=kept
@@ -71,7 +72,7 @@ class ThreadsService:
         if body.metadata is not UNSET:
             given["metadata"] = body.metadata or {}
         if body.tool_resources is not UNSET:
-            given["tool_resources"] = await kept_resources(body.tool_resources, caller.project_id, self._stores)
+            given["tool_resources"] = await kept_resources(body.tool_resources, caller.project_id, self._keeping)
 
         def work(connection: Connection) -> wire.Thread:
             changed = msgspec.structs.replace(thread_in(connection, caller.project_id, thread_id), **given)
@@ -95,8 +96,13 @@ class ThreadsService:
 
     # Messages
 
+    async def check_files(self, caller: Caller, messages: Sequence[wire.CreateMessage], path: str) -> None:
+        """Raises NotFound if messages name files that are not there."""
+        await check_files(self._keeping, caller.project_id, messages, path)
+
     async def add_message(self, caller: Caller, thread_id: str, body: wire.CreateMessage) -> wire.Message:
         message = new_message(thread_id, body)
+        await self.check_files(caller, [body], "")
 
         def work(connection: Connection) -> wire.Message:
             store.lock_thread(connection, thread_id)

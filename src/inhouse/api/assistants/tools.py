@@ -13,6 +13,7 @@ from inhouse.api.responses import wire as responses
 from inhouse.api.responses.hosting import Circumstances, HostedTools
 from inhouse.api.responses.reading_tools import not_supported
 from inhouse.calls import Call
+from inhouse.files import Files
 from inhouse.generation.items import FunctionTool, ToolChoice
 from inhouse.generation.loop import Hosting
 from inhouse.generation.schema import check_lenient, check_strict
@@ -157,17 +158,49 @@ def check_choice(choice: wire.ToolChoice | None, tools: Sequence[wire.Tool]) -> 
         raise InvalidRequest(f"Tool choice '{name}' not found in 'tools' parameter.", param="tool_choice")
 
 
+class Keeping(msgspec.Struct, frozen=True):
+    """What messages and tool resources name by id, and who knows it. None: nobody here does."""
+
+    files: Files | None = None
+    stores: VectorStores | None = None
+
+
+async def check_files(keeping: Keeping, project_id: str, messages: Sequence[wire.CreateMessage], path: str) -> None:
+    """
+    Args:
+        path: where the messages stand in the request, for errors; empty for a message alone.
+
+    Raises:
+        NotFound: a message names a file that is not there.
+    """
+    if keeping.files is None:
+        return
+    for index, message in enumerate(messages):
+        where = f"{path}[{index}]." if path else ""
+        for place, part in enumerate(message.content if isinstance(message.content, list) else ()):
+            if isinstance(part, wire.ImageFilePart):
+                param = f"{where}content[{place}].image_file.file_id"
+                await keeping.files.get(project_id, part.image_file.file_id, param)
+        for place, attached in enumerate(message.attachments or ()):
+            if attached.file_id is not UNSET:
+                await keeping.files.get(project_id, attached.file_id, f"{where}attachments[{place}].file_id")
+
+
 async def kept_resources(
-    given: wire.NewToolResources | wire.ToolResources | None, project_id: str, stores: VectorStores | None
+    given: wire.NewToolResources | wire.ToolResources | None, project_id: str, keeping: Keeping
 ) -> wire.ToolResources | None:
     """Tool resources as they are kept: vector stores that are to be made are made, the others must be there.
 
     Raises:
         InvalidRequest: both an existing vector store and a new one are given, or there are none here.
-        NotFound: there is no such vector store.
+        NotFound: there is no such vector store, or no such file.
     """
     if given is None:
         return None
+    stores = keeping.stores
+    for id in _ids(given.code_interpreter, "file_ids"):
+        if keeping.files is not None:
+            await keeping.files.get(project_id, id, "tool_resources.code_interpreter.file_ids")
     kept = wire.ToolResources(code_interpreter=given.code_interpreter)
     search = given.file_search
     if search is UNSET:

@@ -33,6 +33,7 @@ from inhouse.api.organization.usage.store import UsageStore
 from inhouse.catalog import Catalog
 from inhouse.limits import Limits
 from inhouse.metering.budgets import Budgets
+from inhouse.metering.ledger import Ledger
 from inhouse.storage.database import Database
 
 FACES = (
@@ -65,7 +66,7 @@ FACES = (
 
 
 def organization_faces(
-    database: Database, access: Access, catalog: Catalog, budgets: Budgets, limits: Limits
+    database: Database, access: Access, catalog: Catalog, budgets: Budgets, limits: Limits, ledger: Ledger
 ) -> tuple[Any, ...]:
     """One of each of ``FACES``."""
     roles = RoleService(database, access)
@@ -73,7 +74,7 @@ def organization_faces(
     certificates = CertificateService(database, access)
     spend = SpendService(database, access, budgets)
     return (
-        Usage(UsageService(UsageStore(database), catalog)),
+        Usage(UsageService(UsageStore(database), catalog, ledger)),
         Projects(ProjectService(database, access)),
         ProjectKeys(ProjectKeyService(database, access)),
         Members(MemberService(database, access)),

@@ -114,14 +114,14 @@ async def _threshold(call: Call, body: wire.CreateResponse) -> int | None:
         return None
     named = [each.compact_threshold for each in wanted if each.compact_threshold is not None]
     window = call.card.context_window
-    own = None if isinstance(call.engine, Upstream) else call.engine.window
+    own = None if isinstance(call.text_engine, Upstream) else call.text_engine.window
     usual = int(min(window, own or window) * USUAL_SHARE)
     return min([*named, usual])
 
 
 async def _length(call: Call, turn: Turn) -> int:
     """Tokens of the prompt; of an upstream's, which tells them only with an answer, an estimate."""
-    if isinstance(call.engine, Upstream):
+    if isinstance(call.text_engine, Upstream):
         return estimate(len(msgspec.json.encode((turn.request.items, turn.request.tools))))
     return await count_tokens(call, turn.request)
 

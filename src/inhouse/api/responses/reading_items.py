@@ -118,13 +118,13 @@ def _part(part: Any) -> Iterator[Part]:
             if url:
                 yield Image(url, detail or "auto")
             elif file_id:
-                yield File(file_id=file_id)
+                yield Image("", detail or "auto", file_id)
             else:
                 raise InvalidRequest(
                     "Missing required parameter: an input_image needs 'image_url' or 'file_id'.", param="input"
                 )
         case wire.InputFile(file_id=file_id, file_data=data, file_url=url, filename=name):
-            yield File(file_id or None, data or url or None, name or None)
+            yield File(file_id or None, data or None, name or None, url or None)
 
 
 def _output(call_id: str, output: str | Sequence[Any], path: str) -> Iterator[Item]:

@@ -73,7 +73,7 @@ async def summarize(call: Call, items: Sequence[Item], *, most_tokens: int = MOS
 
 
 async def _window(call: Call) -> int:
-    engine = call.engine
+    engine = call.text_engine
     own = await engine.window() if isinstance(engine, Upstream) else engine.window
     return min(call.card.context_window, own or call.card.context_window)
 
@@ -99,7 +99,7 @@ async def _pieces(call: Call, items: Sequence[Item], room: int) -> AsyncIterator
 
 
 async def _tokens(call: Call, text: str) -> int:
-    engine = call.engine
+    engine = call.text_engine
     if isinstance(engine, Upstream):
         return 2 * estimate(len(text)) + 1
     return len(await engine.tokenize(text)) + 1

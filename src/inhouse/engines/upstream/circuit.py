@@ -149,12 +149,14 @@ class Circuit:
             where = path[1:] if path.startswith("//") else self._base + path
             if not where.isascii() or not where.isprintable() or " " in where:
                 raise ValueError(f"not a path: {path!r}")
-            lines = [f"{method} {where} HTTP/1.1", f"host: {self._host}", "content-type: application/json"]
-            lines += ["accept-encoding: identity", "user-agent: inhouse"]
+            lines = [f"{method} {where} HTTP/1.1", f"host: {self._host}", "accept-encoding: identity"]
+            lines.append("user-agent: inhouse")
             lines += [f"{name}: {value}" for name, value in self._spec.headers.items()]
             fixed = "\r\n".join(lines) + "\r\n"
             if len(self._heads) < 64:
                 self._heads[method, path] = fixed
+        if not headers or not any(name.lower() == "content-type" for name in headers):
+            fixed += "content-type: application/json\r\n"
         if headers:
             check_headers(headers)
             fixed += "".join([f"{name}: {value}\r\n" for name, value in headers.items()])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,9 +16,12 @@ from inhouse.engines.upstream.discovery import Discovery
 from inhouse.engines.upstream.events import EventSplitter, error_status
 from inhouse.engines.upstream.spec import TargetStatus, UpstreamAnswer, UpstreamError, UpstreamModel, UpstreamSpec
 
-Body = bytes | dict[str, Any]
+Body = bytes | dict[str, Any] | Callable[[str | None], bytes]
+"""As it is; JSON whose ``model`` is replaced; or made for the model's name there, None if the target tells none."""
 _encode = msgspec.json.Encoder().encode
 MAX_ERROR_BYTES = 1 << 20
+T = TypeVar("T")
+Reader = Callable[[Circuit, Connection], AsyncGenerator[T, None]]
 SAME_TARGET_PAUSE = 0.1
 """Before a target that has just failed is asked again in the same request; doubled each time, seconds."""
 
@@ -43,6 +47,7 @@ class Upstream:
 
         Args:
             path: below the targets' base URL, such as ``/chat/completions``.
+            headers: of the request; ``content-type`` is JSON where they name none.
 
         Raises:
             UpstreamError: the last answer, when it was not a success.
@@ -55,7 +60,7 @@ class Upstream:
             failure: EngineFailed
             circuit.in_flight += 1
             try:
-                data = body if isinstance(body, bytes) else await self._encoded(circuit, body)
+                data = await self._encoded(circuit, body)
                 answer = await self._exchange(circuit, "POST", path, data, headers)
                 circuit.succeeded()
                 return answer
@@ -77,29 +82,41 @@ class Upstream:
             EngineBusy: every target has all its connections in use.
             EngineFailed: no target answered, or the stream broke off.
         """
+        async with aclosing(self._streamed(path, body, headers, _events)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def stream_bytes(
+        self, path: str, body: Body, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of an answer as they come, such as speech. Failover, errors and closing as for ``stream``."""
+        async with aclosing(self._streamed(path, body, headers, _pieces)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _streamed(
+        self, path: str, body: Body, headers: Mapping[str, str] | None, read: Reader[T]
+    ) -> AsyncGenerator[T, None]:
         attempts = _Attempts(self._circuits, self.spec.retries)
         while True:
             circuit = attempts.next()
             given = False
             failure: EngineFailed
             connection: Connection | None = None
-            events = EventSplitter()
             circuit.in_flight += 1
+            done = False
             try:
-                data = body if isinstance(body, bytes) else await self._encoded(circuit, body)
-                connection = await circuit.open("POST", path, data, headers)
-                await self._check_stream(circuit, connection)
-                while not events.done:
-                    received = await connection.read()
-                    if not received:
-                        raise ConnectionFailed(f"{circuit.url} ended a stream before it was done")
-                    if batch := events.feed(received):
+                connection = await circuit.open("POST", path, await self._encoded(circuit, body), headers)
+                if not 200 <= connection.status < 300:
+                    content = await connection.read_all(MAX_ERROR_BYTES)
+                    raise UpstreamError(circuit.url, connection.status, content, connection.headers)
+                async with aclosing(read(circuit, connection)) as parts:
+                    async for part in parts:
                         if not given:
                             given = True
                             circuit.succeeded()
-                        yield batch
-                if events.error is not None:
-                    raise UpstreamError(circuit.url, error_status(events.error), events.error)
+                        yield part
+                done = True
                 circuit.succeeded()
                 return
             except EngineFailed as error:
@@ -109,7 +126,7 @@ class Upstream:
                 failure = error
             finally:
                 if connection is not None:
-                    connection.finish(drain=events.done)
+                    connection.finish(drain=done)
                 attempts.leave(circuit)
             await attempts.failed(circuit, failure)
 
@@ -151,8 +168,12 @@ class Upstream:
             self._made = [Circuit(target, self.spec) for target in self.spec.targets]
         return self._made
 
-    async def _encoded(self, circuit: Circuit, body: dict[str, Any]) -> bytes:
+    async def _encoded(self, circuit: Circuit, body: Body) -> bytes:
+        if isinstance(body, bytes):
+            return body
         model = circuit.model or await self._discovery.only_model(circuit)
+        if callable(body):
+            return body(model)
         return _encode({**body, "model": model} if model else body)
 
     async def _ask(self, circuit: Circuit, method: str, path: str, body: bytes) -> UpstreamAnswer:
@@ -176,14 +197,27 @@ class Upstream:
             raise UpstreamError(circuit.url, connection.status, content, connection.headers)
         return UpstreamAnswer(connection.status, content, connection.headers)
 
-    @staticmethod
-    async def _check_stream(circuit: Circuit, connection: Connection) -> None:
-        if not 200 <= connection.status < 300:
-            content = await connection.read_all(MAX_ERROR_BYTES)
-            raise UpstreamError(circuit.url, connection.status, content, connection.headers)
-        kind = connection.headers.get("content-type", "")
-        if not kind.startswith("text/event-stream"):
-            raise EngineFailed(f"{circuit.url} answered {kind or 'without a content type'} in place of an event stream")
+
+async def _events(circuit: Circuit, connection: Connection) -> AsyncGenerator[list[bytes], None]:
+    """The events' payloads of one answer, up to the last one."""
+    kind = connection.headers.get("content-type", "")
+    if not kind.startswith("text/event-stream"):
+        raise EngineFailed(f"{circuit.url} answered {kind or 'without a content type'} in place of an event stream")
+    events = EventSplitter()
+    while not events.done:
+        received = await connection.read()
+        if not received:
+            raise ConnectionFailed(f"{circuit.url} ended a stream before it was done")
+        if batch := events.feed(received):
+            yield batch
+    if events.error is not None:
+        raise UpstreamError(circuit.url, error_status(events.error), events.error)
+
+
+async def _pieces(circuit: Circuit, connection: Connection) -> AsyncGenerator[bytes, None]:
+    """The bytes of one answer."""
+    while received := await connection.read():
+        yield received
 
 
 class _Attempts:

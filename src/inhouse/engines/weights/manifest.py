@@ -7,6 +7,7 @@ the source: whatever a source gives is used only if it hashes to what the manife
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -27,8 +28,10 @@ Capability = Literal[
     "transcription",
     "speech",
     "voice_activity",
+    "speaker_embedding",
     "ocr",
     "moderation",
+    "tokens",
 ]
 
 # A name starts with a letter or digit, so that no client can take it for an option or a hidden file; \Z, because $
@@ -115,7 +118,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """SPDX expression."""
     notice: str
     """Who holds the rights and where the weights come from, as the licence asks."""
-    format: Literal["gguf", "onnx", "safetensors", "ctranslate2", "hdf5"]
+    format: Literal["gguf", "onnx", "safetensors", "ctranslate2", "hdf5", "pickle", "tiktoken"]
     capabilities: list[Capability]
     files: Annotated[list[WeightFile], msgspec.Meta(min_length=1)]
     parameters: Size | None = None
@@ -134,6 +137,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
         if clash := folders.intersection(names):
             raise ValueError(f"{clash.pop()} is both a file and a folder of {self.id}")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names and hashes of all files: what pins weights of several files."""
+        lines = sorted(f"{file.sha256}  {file.name}\n" for file in self.files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @property
     def bytes(self) -> int:

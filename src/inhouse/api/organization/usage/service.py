@@ -18,6 +18,7 @@ from inhouse.api.organization.usage.store import Selection, UsageStore
 from inhouse.catalog import Catalog
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.money import NANO
+from inhouse.metering.ledger import Ledger
 from inhouse.metering.rollups import DAY, HOUR, MINUTE, SUMS
 from inhouse.metering.usage import Family
 
@@ -56,9 +57,10 @@ _UNITS: dict[str, tuple[str, wire.QuantityUnit | None]] = {
 
 
 class UsageService:
-    def __init__(self, store: UsageStore, catalog: Catalog) -> None:
+    def __init__(self, store: UsageStore, catalog: Catalog, ledger: Ledger) -> None:
         self._store = store
         self._catalog = catalog
+        self._ledger = ledger
 
     async def usage(self, caller: Caller, family: Family, query: wire.RangeQuery, make: Make) -> wire.UsagePage:
         """A page of one family's buckets.
@@ -90,6 +92,7 @@ class UsageService:
         span = _Span(query, width, query.limit or usual)
         fields = list(dict.fromkeys(chosen["group_by"] or ()))
         columns = list(dict.fromkeys(_COLUMNS[field] for field in fields if field in _COLUMNS))
+        await self._ledger.written()
         rows = await self._store.sums(selection, width, span.start, span.stop, columns)
 
         def results(rows: Iterator[Sums]) -> list[wire.AnyResult]:
@@ -111,6 +114,7 @@ class UsageService:
         columns = [_COLUMNS[field] for field in fields if field in _COLUMNS]
         if "line_item" in fields:
             columns += ["model", "batch", "family"]
+        await self._ledger.written()
         rows = await self._store.sums(selection, DAY, span.start, span.stop, columns)
 
         def results(rows: Iterator[Sums]) -> list[wire.AnyResult]:

@@ -1,0 +1,56 @@
+"""Texts and images a second through the moderation classifier, in one process: what the host does, without HTTP.
+
+python -m bench.moderations [--seconds 5] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import time
+from collections.abc import Callable
+
+from PIL import Image
+
+from inhouse.engines.moderation.classifier import TextClassifier
+from inhouse.engines.moderation.images import ImageClassifier
+from inhouse.engines.weights import WeightsCache, find_manifest
+from inhouse.settings import load
+
+SHORT = "The meeting is moved to Thursday at three, please tell the others."
+LONG = SHORT * 15
+
+
+def rate(work: Callable[[], int], seconds: float) -> float:
+    """Things done a second; ``work`` tells how many each time. The first time is not counted."""
+    work()
+    done, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        done += work()
+    return done / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--threads", type=int, default=2)
+    asked = parser.parse_args()
+    folder = WeightsCache(load({}).cache_dir).folder(find_manifest("moderation-english"))
+    started = time.perf_counter()
+    texts = TextClassifier(folder, asked.threads)
+    images = ImageClassifier(folder / "open-nsfw.onnx", asked.threads)
+    print(f"loaded in {time.perf_counter() - started:.1f} s")
+    file = io.BytesIO()
+    Image.effect_noise((1024, 1024), 64).convert("RGB").save(file, format="JPEG")
+    cases: list[tuple[str, Callable[[], int]]] = [
+        ("one text of 66 characters", lambda: len(texts.classify([SHORT]))),
+        ("16 texts of 66 characters", lambda: len(texts.classify([SHORT] * 16))),
+        ("one text of 990 characters", lambda: len(texts.classify([LONG]))),
+        ("one JPEG of 1024 x 1024 pixels", lambda: len(images.classify(file.getvalue()))),
+    ]
+    for name, work in cases:
+        print(f"{name:32} {rate(work, asked.seconds):8.1f} /s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Text to speech: Kokoro through ONNX Runtime, in a child process."""

@@ -1,0 +1,1 @@
+"""Speech to text: Whisper through faster-whisper, in a child process."""

@@ -1,0 +1,160 @@
+"""What the ledger has taken on and the database does not hold yet, in a file beside the database.
+
+To write a line to a file costs microseconds, to commit a transaction some hundred. So a call is on the books as soon as
+its line is in the file, and the database is told many at once, a little later. If the process is killed, the next one
+to look reads its lines into the database; reading them twice changes nothing, see ``booking.replay``.
+
+A journal has two files. While the lines of one are on their way into the database, new ones go into the other; a file
+is emptied once all its lines are committed. Both are locked as long as their process lives. As with the database's own
+log (``storage.connect``), a crash of the process loses nothing, a power cut may lose the last lines.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from inhouse.metering.entries import Opening, Settlement
+
+Entry = Opening | Settlement
+SUFFIX = ".jsonl"
+
+log = structlog.get_logger(__name__)
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Entry)
+
+
+class Journal:
+    """The journal of one instance.
+
+    Args:
+        folder: where it lies, beside those of other processes on the same database.
+        instance: whose calls it holds.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, instance: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._parts = [_Part(folder / f"{instance}.{number}{SUFFIX}") for number in range(2)]
+        self._now = self._parts[0]
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Returns when the entries would survive the process.
+
+        Raises:
+            OSError: the disk is full, for instance; then none of them is in the journal.
+        """
+        self._now.append(b"".join(_encoder.encode(entry) + b"\n" for entry in entries))
+
+    def turn(self) -> list[_Part]:
+        """Begin to tell the database everything written so far.
+
+        Returns:
+            The parts to ``empty`` once it is committed.
+        """
+        before, other = self._now, self._parts[self._now is self._parts[0]]
+        if not other.bytes:
+            self._now = other
+            return [before]
+        return [other]  # from a group that failed; new lines go on where they are, until this one is empty
+
+    def close(self) -> None:
+        """For good, when the database holds everything."""
+        for part in self._parts:
+            part.path.unlink(missing_ok=True)
+            part.close()
+
+
+class _Part:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bytes = 0
+        while True:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            if os.fstat(self._file).st_nlink:
+                break
+            os.close(self._file)  # another process took it for abandoned before it was locked
+
+    def append(self, lines: bytes) -> None:
+        written = 0
+        try:
+            written = os.write(self._file, lines)
+            if written < len(lines):
+                raise OSError(f"only {written} of {len(lines)} bytes could be written to {self.path.name}")
+        except OSError:
+            if written:
+                os.ftruncate(self._file, self.bytes)  # no half line may stand before the next one
+            raise
+        self.bytes += written
+
+    def empty(self) -> None:
+        os.ftruncate(self._file, 0)
+        self.bytes = 0
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class Abandoned:
+    """A file of a process that is gone. Nobody else reads it as long as it is not closed."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        self._path = path
+        self._file = file
+
+    @property
+    def instance(self) -> str:
+        return instance_of(self._path)
+
+    def entries(self) -> Iterator[Entry]:
+        """What was written whole. A line cut short by a power cut is told of and left out."""
+        with open(self._path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield _decoder.decode(line)
+                except msgspec.MsgspecError as error:
+                    log.error(
+                        "a line of the journal cannot be read", file=self._path.name, line=number, reason=str(error)
+                    )
+
+    def discard(self) -> None:
+        """Once the database holds it."""
+        self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def abandoned(folder: Path) -> Iterator[Abandoned]:
+    """The files that killed processes left, one after the other, each closed when the next is asked for."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # its process ended well, or another one was faster
+            continue
+        found = Abandoned(path, file)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists():
+                yield found
+        except BlockingIOError:
+            continue
+        finally:
+            found.close()
+
+
+def instances_in(folder: Path) -> set[str]:
+    """Instances that have files here, dead or alive."""
+    return {instance_of(path) for path in folder.glob(f"*{SUFFIX}")}
+
+
+def instance_of(path: Path) -> str:
+    return path.name.removesuffix(SUFFIX).rpartition(".")[0]
