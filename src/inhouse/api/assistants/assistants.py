@@ -69,9 +69,11 @@ class AssistantsService:
                 body.tool_resources or None, caller.project_id, self._keeping
             )
 
+        finding = partial(find_assistant, project_id=caller.project_id, id=assistant_id)
+        self._check(caller, msgspec.structs.replace(await self._database.read(finding), **given))
+
         def work(connection: Connection) -> wire.Assistant:
-            changed = msgspec.structs.replace(find_assistant(connection, caller.project_id, assistant_id), **given)
-            self._check(caller, changed)
+            changed = msgspec.structs.replace(finding(connection), **given)
             store.set_assistant(connection, assistant_id, text(changed))
             return changed
 
