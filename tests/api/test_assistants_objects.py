@@ -105,11 +105,12 @@ async def test_runs_that_are_refused(platform: Assisted) -> None:
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "Tool choice 'f' not found in 'tools'"),
         ({"truncation_strategy": {"type": "last_messages"}}, "Missing required parameter"),
         ({"max_prompt_tokens": 255}, "integer below minimum value"),
-        ({"assistant_id": "asst_nope"}, "No assistant found with id 'asst_nope'."),
     ]:
         with pytest.raises((InvalidRequest, NotFound)) as refused:
             await platform.run(thread, assistant, **body)
         assert message in refused.value.message
+    with pytest.raises(NotFound, match="No assistant found with id 'asst_nope'"):
+        await platform.run(thread, "asst_nope")
     with pytest.raises(NotFound, match="No thread found with id 'thread_nope'"):
         await platform.run("thread_nope", assistant)
 
