@@ -20,7 +20,17 @@ OLD_PACKAGES = Path(sys.prefix) / "openai-1"
 BETA = {"openai-beta": "assistants=v2"}
 PING: dict[str, Any] = {
     "type": "function",
-    "function": {"name": "ping", "parameters": {"type": "object", "properties": {}}},
+    "function": {
+        "name": "ping",
+        # Held to one value, so that the smallest model comes to an end.
+        "parameters": {
+            "type": "object",
+            "properties": {"times": {"type": "integer", "enum": [1]}},
+            "required": ["times"],
+            "additionalProperties": False,
+        },
+        "strict": True,
+    },
 }
 
 
