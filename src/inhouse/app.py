@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from inhouse.access import Access
+from inhouse.api.assistants.faces import assistants_faces
 from inhouse.api.audio.routes import Audio
 from inhouse.api.audio.speech import SpeechService
 from inhouse.api.audio.transcription import TranscriptionService
@@ -116,6 +117,7 @@ class Platform:
             FilesFace(self.files),
             UploadsFace(uploads),
             Models(self.catalog, self.serving),
+            *assistants_faces(self.calls, self.database, self.jobs, hosts, self.files),
             Audio(TranscriptionService(self.calls), SpeechService(self.calls)),
             WebhookEndpoints(self.webhooks),
             *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits, self.ledger),

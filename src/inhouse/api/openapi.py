@@ -177,6 +177,9 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     if operation.deprecated:
         told["deprecated"] = True
     parameters = [*_path_parameters(operation, schemas), *_query_parameters(operation, schemas)]
+    if operation.beta is not None:
+        only = {"type": "string", "enum": [operation.beta]}
+        parameters.append({"name": "OpenAI-Beta", "in": "header", "required": True, "schema": only})
     if parameters:
         told["parameters"] = parameters
     if operation.body_kind != "none":

@@ -1,5 +1,6 @@
 """The faces whose operations make up the API."""
 
+from inhouse.api.assistants.routes import Assistants, Runs, Threads
 from inhouse.api.audio.routes import Audio
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
@@ -23,6 +24,9 @@ FACES = (
     Responses,
     Conversations,
     Completions,
+    Assistants,
+    Threads,
+    Runs,
     Embeddings,
     Moderations,
     Audio,

@@ -177,12 +177,12 @@ async def _dropped(
         fewest = at
     while fewest < most:
         middle = (fewest + most) // 2
-        shorter = msgspec.structs.replace(request, items=_without_first(request.items, middle))
+        shorter = msgspec.structs.replace(request, items=without_first(request.items, middle))
         if len(await prompt_tokens(engine, shorter)) <= room:
             most = middle
         else:
             fewest = middle + 1
-    shorter = msgspec.structs.replace(request, items=_without_first(request.items, fewest))
+    shorter = msgspec.structs.replace(request, items=without_first(request.items, fewest))
     return shorter, await prompt_tokens(engine, shorter)
 
 
@@ -257,7 +257,7 @@ def _length(item: Item) -> int:
     return len(_written(item))
 
 
-def _without_first(items: tuple[Item, ...], count: int) -> tuple[Item, ...]:
+def without_first(items: tuple[Item, ...], count: int) -> tuple[Item, ...]:
     """The items after the first ``count``, with all instructions, and without outputs whose calls are dropped."""
     kept: list[Item] = []
     calls: set[str] = set()

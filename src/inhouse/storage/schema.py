@@ -653,3 +653,73 @@ upload_parts = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("blob", Text, nullable=False, unique=True),
 )
+
+assistants = Table(
+    "assistants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON, without what other columns hold
+    Index(None, "project_id", "created_at", "id"),
+)
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("places", BigInteger, nullable=False),  # given so far to messages and steps
+    Column("body", Text, nullable=False),  # JSON
+    Index(None, "project_id", "created_at", "id"),
+)
+
+# Messages and steps of runs stand in the order in which they came about: the places of a thread count both.
+thread_messages = Table(
+    "thread_messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("threads.id"), nullable=False),
+    Column("run_id", Text),
+    Column("place", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Index(None, "thread_id", "place", unique=True),
+)
+
+thread_runs = Table(
+    "thread_runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("threads.id"), nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("assistant_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON as a client receives it
+    Column("state", Text, nullable=False),  # JSON: what the client is not told
+    Index(None, "thread_id", "created_at", "id"),
+    Index(None, "assistant_id"),
+)
+
+thread_run_steps = Table(
+    "thread_run_steps",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("threads.id"), nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Index(None, "thread_id", "place", unique=True),
+    Index(None, "run_id", "place"),
+)
+
+# What the stream of a thread's newest run told, in pieces of several events.
+thread_run_events = Table(
+    "thread_run_events",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),  # counts events from 0
+    Column("last", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON array
+)
