@@ -88,7 +88,9 @@ class Platform:
         self.access = Access(self.database)
         self.metrics = Metrics()
         file = self.database.file
-        self.ledger = Ledger(self.database, None if file is None else file.with_suffix(".ledger"))
+        # Its whole name, so that no other database's journal lies there, by whichever way it is reached.
+        journal = None if file is None else file.resolve().with_name(f"{file.resolve().name}.ledger")
+        self.ledger = Ledger(self.database, journal)
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
         self.limits = Limits.of(settings.limits, self.database)

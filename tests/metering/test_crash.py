@@ -42,7 +42,7 @@ class Load:
             await asyncio.gather(*(self._client(session, url, number) for number in range(CLIENTS)))
 
     async def _client(self, session: aiohttp.ClientSession, url: str, number: int) -> None:
-        while await self.ask(session, url, stream=number % 4 != 0, words=CHUNKS):
+        while await self.ask(session, url, stream=number % 4 != 0, words=CHUNKS if number % 3 else 1):
             pass
 
     async def ask(self, session: aiohttp.ClientSession, url: str, stream: bool, words: int) -> bool:
