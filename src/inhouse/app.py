@@ -60,6 +60,7 @@ from inhouse.files.sweeping import Sweeper
 from inhouse.files.uploads import Uploads
 from inhouse.health import Health
 from inhouse.jobs.runner import Runner
+from inhouse.kit.addresses import LOOPBACK, PRIVATE, Network, Reach
 from inhouse.limits import Limits
 from inhouse.metering.budgets import Budgets
 from inhouse.metering.ledger import Ledger
@@ -77,6 +78,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
+
+_NEAR: dict[str, tuple[Network, ...]] = {"public": (), "loopback": LOOPBACK, "private": PRIVATE}
 
 
 class Platform:
@@ -105,7 +108,7 @@ class Platform:
         self.documents = Documents(timeout_s=settings.files.document_timeout_s, memory=settings.files.document_memory)
         materials = Materials(self.files, self.documents, Fetcher(settings.files.fetch))
         self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics, materials)
-        hosts = HostedTools({"mcp": mcp_maker(settings.mcp_reach, _mcp_bounds(settings.mcp))})
+        hosts = HostedTools({"mcp": mcp_maker(Reach(_NEAR[settings.mcp_reach]), _mcp_bounds(settings.mcp))})
         background = Background(self.calls, self.database, self.jobs, hosts)
         responses = ResponsesService(self.calls, self.database, background, hosts)
         operations = operations_of(

@@ -14,6 +14,7 @@ from tests.mcp_servers import MCPServer, each_server, serve_guarded, serve_old_s
 
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.mcp import mcp_maker
+from inhouse.kit.addresses import LOOPBACK, Reach
 from inhouse.kit.errors import FailedDependency, InvalidRequest
 from inhouse.storage.database import Database
 from inhouse.tools.mcp import Bounds
@@ -48,7 +49,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
     made: list[Platform] = []
 
     def make(*script: Sequence[str | Exception], bounds: Bounds | None = None) -> Platform:
-        hosts = HostedTools({"mcp": mcp_maker("loopback", bounds or Bounds(list_s=10, call_s=10))})
+        hosts = HostedTools({"mcp": mcp_maker(Reach(LOOPBACK), bounds or Bounds(list_s=10, call_s=10))})
         made.append(Platform(database, ScriptedEngine(*script), hosts))
         return made[-1]
 
