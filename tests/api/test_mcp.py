@@ -214,6 +214,24 @@ async def test_a_call_waits_for_approval_and_is_made_with_it(make: Make, streama
     assert platform.engine.prompts[-1].count("call numbers__add") == 1
 
 
+async def test_an_allowed_call_needs_its_server_again(make: Make, streamable: MCPServer) -> None:
+    platform = make([ADD], ["Well."])
+    before = streamable.seen()["calls"].count("add")
+    first = await respond(platform, streamable, fields={"require_approval": "always"})
+    asked = first["output"][1]["id"]
+    approval = {"type": "mcp_approval_response", "approval_request_id": asked, "approve": True}
+    body = {"input": [approval], "previous_response_id": first["id"]}
+    for tools in ([], [tool(streamable, server_label="others")]):
+        with pytest.raises(InvalidRequest, match=f"'{asked}' allows cannot be made: MCP server 'numbers'") as refused:
+            await platform.call("createResponse", {**body, "tools": tools})
+        assert refused.value.param == "tools"
+    # Not to allow it needs no server.
+    refusal = {**approval, "approve": False}
+    answer = await platform.call("createResponse", {**body, "input": [refusal]})
+    assert answer["status"] == "completed"
+    assert streamable.seen()["calls"].count("add") == before
+
+
 async def test_what_is_not_approved_is_not_done(make: Make, streamable: MCPServer) -> None:
     platform = make([ADD], ["As you wish."])
     before = streamable.seen()["calls"].count("add")

@@ -178,6 +178,9 @@ usage_rollups = Table(
     sqlite_with_rowid=False,
 )
 
+# All series of a while at once, in the order in which they are told.
+Index("ix_usage_rollups_width_start", usage_rollups.c.width, usage_rollups.c.start)
+
 # What an organization spent, from the index alone; calls that cost nothing are not in it.
 Index(
     "ix_calls_spent",
