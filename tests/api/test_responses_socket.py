@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import uvicorn
 from openai import AsyncOpenAI
+from openai import NotFoundError as NoSuchResponse
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from inhouse.access import Caller
+from inhouse.access.policies import NO_POLICY, Policy
 from inhouse.api.dispatch import Dispatcher
 from inhouse.api.responses.socket import MOST_LANES, MOST_WAITING, ResponsesSocket
 from inhouse.api.socket import sockets_of
@@ -32,11 +34,12 @@ class Doors:
 
     def __init__(self) -> None:
         self.revoked = False
+        self.policy = NO_POLICY
 
     async def authenticate(self, headers: Mapping[str, str], method: str = "", path: str = "") -> Caller:
         if headers.get("authorization") != f"Bearer {KEY}" or self.revoked:
             raise Unauthenticated("Incorrect API key provided.", code="invalid_api_key")
-        return Caller("org-one", "proj_one", "key_one")
+        return Caller("org-one", "proj_one", "key_one", policy=self.policy)
 
 
 class Served:
@@ -161,6 +164,19 @@ async def test_a_stored_response_can_be_gone_on_from_anywhere(serve: Serve) -> N
             await connection.response.create(model="gpt-4.1", input="More", previous_response_id=stored)
             assert (await turn(connection))[-1]["type"] == "response.completed"
         assert served.engine.prompts[1] == "user: Hi\nassistant: Hello\nuser: More"
+
+
+async def test_where_nothing_may_be_retained_nothing_is(serve: Serve) -> None:
+    async with serve(["Hello"], ["Again"]) as served:
+        served.doors.policy = Policy(zero_retention=True)
+        async with served.client.responses.connect() as connection:
+            await connection.response.create(model="gpt-4.1", input="Hi", store=True)
+            first = (await turn(connection))[-1]["response"]
+            assert first["store"] is False
+            await connection.response.create(model="gpt-4.1", input="More", previous_response_id=first["id"])
+            assert (await turn(connection))[-1]["type"] == "response.completed"
+        with pytest.raises(NoSuchResponse):
+            await served.client.responses.retrieve(first["id"])
 
 
 async def test_a_warm_up_generates_nothing_and_can_be_gone_on_from(serve: Serve) -> None:

@@ -178,8 +178,9 @@ usage_rollups = Table(
     sqlite_with_rowid=False,
 )
 
-# All series of a while at once, in the order in which they are told.
-Index("ix_usage_rollups_width_start", usage_rollups.c.width, usage_rollups.c.start)
+# All series of a while at once, on PostgreSQL only: SQLite's table is kept in the order of its key, and SQLite would
+# take the index also where a few series over a long time are asked for, which is four times as slow.
+Index("ix_usage_rollups_width_start", usage_rollups.c.width, usage_rollups.c.start).ddl_if(dialect="postgresql")
 
 # What an organization spent, from the index alone; calls that cost nothing are not in it.
 Index(

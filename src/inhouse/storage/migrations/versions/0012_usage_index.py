@@ -11,8 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index("ix_usage_rollups_width_start", "usage_rollups", ["width", "start"])
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_index("ix_usage_rollups_width_start", "usage_rollups", ["width", "start"])
 
 
 def downgrade() -> None:
-    op.drop_index("ix_usage_rollups_width_start", "usage_rollups")
+    if op.get_bind().dialect.name == "postgresql":
+        op.drop_index("ix_usage_rollups_width_start", "usage_rollups")
