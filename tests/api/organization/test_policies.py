@@ -10,7 +10,6 @@ from tests.api.organization.conftest import AUTHORITY, LEAF
 
 from inhouse.access import Caller
 from inhouse.access.audit import COMMAND_LINE, Actor
-from inhouse.api.organization.rate_limits.wire import UNLIMITED
 from inhouse.catalog.cards import load_cards
 from inhouse.kit.errors import Forbidden
 from inhouse.limits import Demand, Limits
@@ -120,7 +119,7 @@ async def test_a_lowered_rate_limit_counts_at_once(mine: Any, site: Any) -> None
     await elsewhere.start()
     assert await site.limits.admit(caller, CARD, Demand(input_tokens=1)) is not None
     listed = {each.id: each async for each in limits.list_rate_limits(mine.project_id)}
-    assert listed["rl-whisper-1"].max_tokens_per_1_minute == UNLIMITED, "its tokens are not limited"
+    assert listed["rl-whisper-1"].max_tokens_per_1_minute == 0, "its tokens are not limited"
     found = listed["rl-gpt-4.1"]
     tier = CARD.limits.standard.tier_1
     assert tier is not None

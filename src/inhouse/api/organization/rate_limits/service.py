@@ -27,9 +27,6 @@ NAMES = {
 }
 
 
-ALWAYS_TOLD = dict.fromkeys(("max_requests_per_1_minute", "max_tokens_per_1_minute"), wire.UNLIMITED)
-
-
 class RateLimitService(Office):
     def __init__(self, database: Database, access: Access, catalog: Catalog, limits: Limits) -> None:
         super().__init__(database, access)
@@ -104,4 +101,4 @@ class RateLimitService(Office):
 
 def _shown(found: GroupLimits) -> wire.RateLimit:
     told: dict[str, Any] = {name: value for name, field in NAMES.items() if (value := found.value(field)) is not None}
-    return wire.RateLimit(id=PREFIX + found.group, model=found.group, **(ALWAYS_TOLD | told))
+    return wire.RateLimit(id=PREFIX + found.group, model=found.group, **told)

@@ -11,18 +11,14 @@ from inhouse.api.wire import Page, RequestObject, ResponseObject, doc
 Amount = Annotated[int, Meta(ge=1, le=2**53)]
 
 
-UNLIMITED = 2**31 - 1
-"""Told of what is not limited (tokens of a model that hears or speaks, say) where the contract asks for a number."""
-
-
 class RateLimit(ResponseObject, kw_only=True):
     """What a project may use of one family of models."""
 
     object: Annotated[Literal["project.rate_limit"], doc("Always `project.rate_limit`.")] = "project.rate_limit"
     id: Annotated[str, doc("Its id: `rl-` and the name of the family.")]
     model: Annotated[str, doc("The family; `-long-context` at its end for prompts that count as such.")]
-    max_requests_per_1_minute: Annotated[int, doc("Requests a minute; 2147483647 where they are not limited.")]
-    max_tokens_per_1_minute: Annotated[int, doc("Tokens a minute; 2147483647 where they are not limited.")]
+    max_requests_per_1_minute: Annotated[int, doc("Requests a minute.")]
+    max_tokens_per_1_minute: Annotated[int, doc("Tokens a minute; 0 where tokens are not limited.")] = 0
     max_images_per_1_minute: Annotated[int | UnsetType, doc("Images a minute, where they are limited.")] = UNSET
     max_audio_megabytes_per_1_minute: Annotated[int | UnsetType, doc("Never told: audio is not limited by size.")] = (
         UNSET
