@@ -61,6 +61,7 @@ from inhouse.files.sweeping import Sweeper
 from inhouse.files.uploads import Uploads
 from inhouse.health import Health
 from inhouse.jobs.runner import Runner
+from inhouse.kit.addresses import LOOPBACK, PRIVATE, Network, Reach
 from inhouse.limits import Limits
 from inhouse.metering.budgets import Budgets
 from inhouse.metering.ledger import Ledger
@@ -79,6 +80,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
+_NEAR: dict[str, tuple[Network, ...]] = {"public": (), "loopback": LOOPBACK, "private": PRIVATE}
+
 
 class Platform:
     """Every room, wired. ASGI: call it. ``start`` and ``stop`` come with the server's lifespan."""
@@ -89,7 +92,9 @@ class Platform:
         self.access = Access(self.database)
         self.metrics = Metrics()
         file = self.database.file
-        self.ledger = Ledger(self.database, None if file is None else file.with_suffix(".ledger"))
+        # Its whole name, so that no other database's journal lies there, by whichever way it is reached.
+        journal = None if file is None else file.resolve().with_name(f"{file.resolve().name}.ledger")
+        self.ledger = Ledger(self.database, journal)
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
         self.limits = Limits.of(settings.limits, self.database)
@@ -104,7 +109,7 @@ class Platform:
         self.documents = Documents(timeout_s=settings.files.document_timeout_s, memory=settings.files.document_memory)
         materials = Materials(self.files, self.documents, Fetcher(settings.files.fetch))
         self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics, materials)
-        hosts = HostedTools({"mcp": mcp_maker(settings.mcp_reach, _mcp_bounds(settings.mcp))})
+        hosts = HostedTools({"mcp": mcp_maker(Reach(_NEAR[settings.mcp_reach]), _mcp_bounds(settings.mcp))})
         background = Background(self.calls, self.database, self.jobs, hosts)
         responses = ResponsesService(self.calls, self.database, background, hosts)
         operations = operations_of(
