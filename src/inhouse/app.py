@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from inhouse.access import Access
+from inhouse.access.sessions import Sessions
 from inhouse.api.audio.routes import Audio
 from inhouse.api.audio.speech import SpeechService
 from inhouse.api.audio.transcription import TranscriptionService
@@ -47,9 +48,9 @@ from inhouse.api.webhooks.routes import WebhookEndpoints
 from inhouse.calls import Calls, Materials
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
-from inhouse.catalog.cards import load_cards
+from inhouse.catalog.cards import Tier, load_cards
 from inhouse.catalog.terms import load_terms
-from inhouse.console.models import model_pages
+from inhouse.console.site import Site
 from inhouse.documents import Documents
 from inhouse.engines.deployments import Deployment
 from inhouse.engines.pool import EnginePool
@@ -129,12 +130,15 @@ class Platform:
             sockets=sockets_of(ResponsesSocket(responses)),
             spool=blobs.spool,
         )
+        console = Site(
+            self.serving, self._v1, self.access, Sessions(self.database), self.access.project_name, self._tier
+        )
         self._site = Starlette(
             routes=[
                 Route("/", lambda request: RedirectResponse("/models")),
                 Route("/openapi.json", lambda request: JSONResponse(document())),
                 *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
-                *model_pages(self.serving, missing=_missing(operations, hosts.kinds)),
+                *console.routes(missing=_missing(operations, hosts.kinds)),
             ]
         )
         self._preloading: asyncio.Task[None] | None = None
@@ -181,6 +185,10 @@ class Platform:
             if self._preloading is not None:
                 self._preloading.cancel()
                 await asyncio.gather(self._preloading, return_exceptions=True)
+
+    async def _tier(self, organization_id: str) -> Tier | None:
+        standing = await self.limits.standing(organization_id)
+        return None if standing is None else standing.tier
 
     async def _preload(self, wanted: Iterable[Deployment]) -> None:
         for each in self.catalog.deployed():

@@ -1,0 +1,66 @@
+"""The console as one: navigation, who is signed in, and the routes of every page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Mount
+
+from inhouse.access.sessions import Sessions
+from inhouse.catalog.cards import Tier
+from inhouse.console.gateway import PREFIX, Application, Gateway, Operations
+from inhouse.console.models import ModelsView, Viewer, model_pages
+from inhouse.console.pages import Pages
+from inhouse.console.playground import Playground
+from inhouse.console.session import Access, Door, SignedIn
+from inhouse.console.signing import Signing
+
+SECTIONS = (
+    ("Playground", "/playground"),
+    ("Models", "/models"),
+)
+
+
+class Site:
+    """What pages share: templates, sessions, operations.
+
+    Args:
+        view: cards and what serves them.
+        v1: the application that serves ``/v1``.
+        project_name: by a project's id.
+        tier: by an organization's id; None where nobody is limited.
+    """
+
+    def __init__(
+        self,
+        view: ModelsView,
+        v1: Application,
+        access: Access,
+        sessions: Sessions,
+        project_name: Callable[[str], Awaitable[str]],
+        tier: Callable[[str], Awaitable[Tier | None]],
+    ) -> None:
+        self.view = view
+        self.v1 = v1
+        self.door = Door(sessions, access)
+        self.pages = Pages(SECTIONS, can_sign_in=True)
+        self.operations = Operations(v1)
+        self._project_name = project_name
+        self._tier = tier
+
+    async def viewer(self, request: Request) -> Viewer | None:
+        signed_in = await self.door.who(request)
+        return None if signed_in is None else await self.viewer_of(signed_in)
+
+    async def viewer_of(self, signed_in: SignedIn) -> Viewer:
+        name = await self._project_name(signed_in.project.project_id) if signed_in.project else "Administration"
+        return Viewer(name, await self._tier(signed_in.organization_id), signed_in.csrf)
+
+    def routes(self, missing: Collection[str] = ()) -> list[BaseRoute]:
+        return [
+            *model_pages(self.view, missing=missing, viewer=self.viewer, pages=self.pages, playground=True),
+            *Signing(self.pages, self.door).routes(),
+            *Playground(self).routes(),
+            Mount(PREFIX, Gateway(self.v1, self.door)),
+        ]
