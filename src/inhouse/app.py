@@ -131,7 +131,7 @@ class Platform:
             spool=blobs.spool,
         )
         console = Site(
-            self.serving, self._v1, self.access, Sessions(self.database), self.access.project_name, self._tier
+            self.serving, self._v1, self.access, Sessions(self.database), self.access.project_name, self._tier, document
         )
         self._site = Starlette(
             routes=[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount
@@ -13,11 +14,13 @@ from inhouse.console.gateway import PREFIX, Application, Gateway, Operations
 from inhouse.console.models import ModelsView, Viewer, model_pages
 from inhouse.console.pages import Pages
 from inhouse.console.playground import Playground
+from inhouse.console.reference import Reference
 from inhouse.console.session import Access, Door, SignedIn
 from inhouse.console.signing import Signing
 
 SECTIONS = (
     ("Playground", "/playground"),
+    ("API reference", "/reference"),
     ("Models", "/models"),
 )
 
@@ -30,6 +33,7 @@ class Site:
         v1: the application that serves ``/v1``.
         project_name: by a project's id.
         tier: by an organization's id; None where nobody is limited.
+        document: makes the OpenAPI document.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Site:
         sessions: Sessions,
         project_name: Callable[[str], Awaitable[str]],
         tier: Callable[[str], Awaitable[Tier | None]],
+        document: Callable[[], dict[str, Any]],
     ) -> None:
         self.view = view
         self.v1 = v1
@@ -48,6 +53,7 @@ class Site:
         self.operations = Operations(v1)
         self._project_name = project_name
         self._tier = tier
+        self._document = document
 
     async def viewer(self, request: Request) -> Viewer | None:
         signed_in = await self.door.who(request)
@@ -62,5 +68,6 @@ class Site:
             *model_pages(self.view, missing=missing, viewer=self.viewer, pages=self.pages, playground=True),
             *Signing(self.pages, self.door).routes(),
             *Playground(self).routes(),
+            *Reference(self, self._document).routes(),
             Mount(PREFIX, Gateway(self.v1, self.door)),
         ]

@@ -83,7 +83,7 @@ class Pane {
   }
 
   named() {
-    find("served", this.root).textContent = `Served by ${this.option.dataset.served}`;
+    find("by", this.root).textContent = `Served by ${this.option.dataset.served}`;
   }
 
   get option() {
