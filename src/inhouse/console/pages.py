@@ -21,10 +21,13 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_HEADERS = {
+GUARDS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
+}
+_HEADERS = {
+    **GUARDS,
     "cache-control": "private, no-cache",
     "vary": "accept-encoding, cookie, authorization",
 }

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount
 
 from inhouse.access.sessions import Sessions
 from inhouse.catalog.cards import Tier
+from inhouse.console.docs_pages import Docs
 from inhouse.console.gateway import PREFIX, Application, Gateway, Operations
 from inhouse.console.models import ModelsView, Viewer, model_pages
 from inhouse.console.pages import Pages
@@ -20,6 +21,7 @@ from inhouse.console.signing import Signing
 
 SECTIONS = (
     ("Playground", "/playground"),
+    ("Docs", "/docs"),
     ("API reference", "/reference"),
     ("Models", "/models"),
 )
@@ -68,6 +70,7 @@ class Site:
             *model_pages(self.view, missing=missing, viewer=self.viewer, pages=self.pages, playground=True),
             *Signing(self.pages, self.door).routes(),
             *Playground(self).routes(),
+            *Docs(self).routes(),
             *Reference(self, self._document).routes(),
             Mount(PREFIX, Gateway(self.v1, self.door)),
         ]
