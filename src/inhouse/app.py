@@ -48,7 +48,7 @@ from inhouse.api.webhooks.routes import WebhookEndpoints
 from inhouse.calls import Calls, Materials
 from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
-from inhouse.catalog.cards import Tier, load_cards
+from inhouse.catalog.cards import load_cards
 from inhouse.catalog.terms import load_terms
 from inhouse.console.site import Site
 from inhouse.documents import Documents
@@ -131,7 +131,13 @@ class Platform:
             spool=blobs.spool,
         )
         console = Site(
-            self.serving, self._v1, self.access, Sessions(self.database), self.access.project_name, self._tier, document
+            self.serving,
+            self._v1,
+            self.access,
+            Sessions(self.database),
+            self.access.project_name,
+            self.limits.standing,
+            document,
         )
         self._site = Starlette(
             routes=[
@@ -185,10 +191,6 @@ class Platform:
             if self._preloading is not None:
                 self._preloading.cancel()
                 await asyncio.gather(self._preloading, return_exceptions=True)
-
-    async def _tier(self, organization_id: str) -> Tier | None:
-        standing = await self.limits.standing(organization_id)
-        return None if standing is None else standing.tier
 
     async def _preload(self, wanted: Iterable[Deployment]) -> None:
         for each in self.catalog.deployed():

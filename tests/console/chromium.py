@@ -60,7 +60,10 @@ class Page:
             await asyncio.sleep(0.05)
 
     async def picture(self, file: Path, width: int, height: int | None = None, *, dark: bool = False) -> None:
-        await self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        await self.ask(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
         size = {"width": width, "height": height or 900, "deviceScaleFactor": 1, "mobile": False}
         await self.ask("Emulation.setDeviceMetricsOverride", **size)
         await asyncio.sleep(0.3)

@@ -53,7 +53,9 @@ class Gateway:
         raw = scope.get("raw_path") or quote(scope["path"]).encode()
         path = "/v1" + raw.decode("latin-1").partition("?")[0].removeprefix(PREFIX)
         headers = [(name, value) for name, value in scope["headers"] if name in _PASSED]
-        passed = _scope(scope["method"], path, scope["query_string"], headers, _key(signed_in, path), scope.get("client"))
+        passed = _scope(
+            scope["method"], path, scope["query_string"], headers, _key(signed_in, path), scope.get("client")
+        )
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""The model pages: ``/models``, the list with its search, ``/models/compare``, and ``/models/{id}``, one page a card."""
+"""The model pages: the list with its search, the comparison, and ``/models/{id}``, one page a card."""
 
 from __future__ import annotations
 

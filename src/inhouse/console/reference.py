@@ -79,8 +79,8 @@ class Reference:
         schemas = Schemas(self.document["components"]["schemas"])
         found: dict[str, list[Entry]] = {}
         for path, methods in self.document["paths"].items():
-            for method in METHODS:
-                if (told := methods.get(method)) is not None:
+            for method, told in methods.items():
+                if method in METHODS:
                     found.setdefault(told["tags"][0], []).append(_entry(method, path, told, schemas))
         return [Family(name, slug_of(name), entries) for name, entries in found.items()]
 
@@ -91,9 +91,10 @@ class Reference:
             (family, entry)
             for family in self.families
             for entry in family.entries
-            if words and all(word in f"{entry.id} {entry.method} {entry.path} {entry.summary}".casefold() for word in words)
+            if words
+            and all(word in f"{entry.id} {entry.method} {entry.path} {entry.summary}".casefold() for word in words)
         ]
-        totals = [score for score in self.scores.values()]
+        totals = list(self.scores.values())
         return await self._answer(
             request,
             "reference.html.jinja",
@@ -143,8 +144,10 @@ def slug_of(name: str) -> str:
 
 def _entry(method: str, path: str, told: Schema, schemas: Schemas) -> Entry:
     content = told.get("requestBody", {}).get("content", {})
-    body_type, body = next(iter(content.items()), ("", {}))
-    answers = next((each for code, each in told["responses"].items() if code.startswith("2")), {}).get("content", {})
+    body_type = next(iter(content), "")
+    body: Schema = content.get(body_type, {})
+    good: Schema = next((each for code, each in told["responses"].items() if code.startswith("2")), {})
+    answers: Schema = good.get("content", {})
     return Entry(
         id=told["operationId"],
         anchor=slug_of(told["operationId"]),

@@ -111,5 +111,3 @@ def to_sign_in(request: Request) -> Response:
     """Where somebody goes who is not signed in, and comes back from."""
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(f"/sign-in?{urlencode({'next': asked})}", 303)
-
-

@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount
 
 from inhouse.access.sessions import Sessions
-from inhouse.catalog.cards import Tier
+from inhouse.console.dashboard.office import Office
+from inhouse.console.dashboard.records import Records
+from inhouse.console.dashboard.usage import Usage
 from inhouse.console.docs_pages import Docs
 from inhouse.console.gateway import PREFIX, Application, Gateway, Operations
 from inhouse.console.models import ModelsView, Viewer, model_pages
@@ -18,8 +20,10 @@ from inhouse.console.playground import Playground
 from inhouse.console.reference import Reference
 from inhouse.console.session import Access, Door, SignedIn
 from inhouse.console.signing import Signing
+from inhouse.limits.accounts import Standing
 
 SECTIONS = (
+    ("Dashboard", "/dashboard"),
     ("Playground", "/playground"),
     ("Docs", "/docs"),
     ("API reference", "/reference"),
@@ -34,7 +38,7 @@ class Site:
         view: cards and what serves them.
         v1: the application that serves ``/v1``.
         project_name: by a project's id.
-        tier: by an organization's id; None where nobody is limited.
+        standing: tier and the way to the next, by an organization's id; None where nobody is limited.
         document: makes the OpenAPI document.
     """
 
@@ -45,7 +49,7 @@ class Site:
         access: Access,
         sessions: Sessions,
         project_name: Callable[[str], Awaitable[str]],
-        tier: Callable[[str], Awaitable[Tier | None]],
+        standing: Callable[[str], Awaitable[Standing | None]],
         document: Callable[[], dict[str, Any]],
     ) -> None:
         self.view = view
@@ -54,7 +58,7 @@ class Site:
         self.pages = Pages(SECTIONS, can_sign_in=True)
         self.operations = Operations(v1)
         self._project_name = project_name
-        self._tier = tier
+        self.standing = standing
         self._document = document
 
     async def viewer(self, request: Request) -> Viewer | None:
@@ -63,12 +67,16 @@ class Site:
 
     async def viewer_of(self, signed_in: SignedIn) -> Viewer:
         name = await self._project_name(signed_in.project.project_id) if signed_in.project else "Administration"
-        return Viewer(name, await self._tier(signed_in.organization_id), signed_in.csrf)
+        standing = await self.standing(signed_in.organization_id)
+        return Viewer(name, standing.tier if standing else None, signed_in.csrf)
 
     def routes(self, missing: Collection[str] = ()) -> list[BaseRoute]:
         return [
             *model_pages(self.view, missing=missing, viewer=self.viewer, pages=self.pages, playground=True),
             *Signing(self.pages, self.door).routes(),
+            *Usage(self).routes(),
+            *Office(self).routes(),
+            *Records(self).routes(),
             *Playground(self).routes(),
             *Docs(self).routes(),
             *Reference(self, self._document).routes(),

@@ -71,7 +71,9 @@ def stacked(points: list[tuple[int, str, float]], start: int, days: int, unit: s
                 y -= height
                 title = f"{_day(start + day * DAY_S)} · {name}: {_amount(amount, unit)}"
                 width = round(step * 0.72, 3)
-                bars.append(Bar(round(day * step + step * 0.14, 3), round(y, 2), width, round(height, 2), tone[name], title))
+                bars.append(
+                    Bar(round(day * step + step * 0.14, 3), round(y, 2), width, round(height, 2), tone[name], title)
+                )
     return Chart(
         bars,
         [Series(name, totals[name], tone[name]) for name in names],

@@ -34,7 +34,7 @@ class Office(Section):
         if isinstance(entered, Response):
             return entered
         signed_in, fields = entered
-        project, key, name = (quote(fields.get(each, ""), safe="") for each in ("project", "key", "name"))
+        project, key = (quote(fields.get(each, ""), safe="") for each in ("project", "key"))
         call = self.site.operations.call
         match fields.get("do"):
             case "create" if project:
