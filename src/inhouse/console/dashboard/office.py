@@ -34,7 +34,7 @@ class Office(Section):
         if isinstance(entered, Response):
             return entered
         signed_in, fields = entered
-        project, key = (quote(fields.get(each, ""), safe="") for each in ("project", "key"))
+        project, key, account = (quote(fields.get(each, ""), safe="") for each in ("project", "key", "account"))
         call = self.site.operations.call
         match fields.get("do"):
             case "create" if project:
@@ -45,6 +45,10 @@ class Office(Section):
             case "create":
                 answer = await call(signed_in, "POST", ADMIN_KEYS, body={"name": fields.get("name", "")})
                 secret = answer.json["value"] if answer.ok else ""
+            case "revoke" if project and account:
+                # The API ends the key of a service account with the account alone.
+                path = f"{PROJECTS}/{project}/service_accounts/{account}"
+                answer, secret = await call(signed_in, "DELETE", path), ""
             case "revoke" if key:
                 path = f"{PROJECTS}/{project}/api_keys/{key}" if project else f"{ADMIN_KEYS}/{key}"
                 answer, secret = await call(signed_in, "DELETE", path), ""
@@ -71,6 +75,8 @@ class Office(Section):
             projects=projects,
             keys=keys,
             admin_keys=await self.all_of(signed_in, ADMIN_KEYS),
+            label_of=_label,
+            account_of=lambda key: ((key.get("owner") or {}).get("service_account") or {}).get("id") or "",
             secret=secret,
             problem=problem,
         )
@@ -104,3 +110,10 @@ class Office(Section):
         return await self.page(
             request, signed_in, "dashboard/projects.html.jinja", status, projects=projects, problem=problem
         )
+
+
+def _label(key: dict[str, Any]) -> str:
+    """Whose key it is, or what it is called where it is nobody's."""
+    owner = key.get("owner") or {}
+    who = owner.get("service_account") or owner.get("user") or {}
+    return str(who.get("name") or key["name"])

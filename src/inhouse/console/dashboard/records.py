@@ -59,6 +59,8 @@ class Records(Section):
             records=page.get("data", []),
             more=page.get("last_id") if page.get("has_more") else None,
             problem="" if answer.ok else answer.message,
+            actor_of=_actor,
+            project_of=lambda entry: (entry.get("project") or {}).get("name") or "–",
         )
 
     async def _log(self, request: Request, id: str) -> Response:
@@ -103,3 +105,9 @@ def _said(item: dict[str, Any]) -> str:
     if item.get("type") == "function_call":
         return f"{item.get('name')}({item.get('arguments')})"
     return json.dumps(item, indent=2, ensure_ascii=False)
+
+
+def _actor(entry: dict[str, Any]) -> str:
+    """Who did what an entry of the audit log tells: the key's id, or the kind of actor."""
+    actor = entry.get("actor") or {}
+    return str((actor.get("api_key") or {}).get("id") or actor.get("type") or "–")
