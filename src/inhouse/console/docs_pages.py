@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inhouse.console.site import Site
 
 GROUPS = {
-    "Get started": ("quickstart", "migration"),
+    "Get started": ("quickstart", "console", "migration"),
     "Guides": ("responses", "tools", "files", "embeddings", "moderation", "audio", "websocket", "webhooks"),
     "Operate": ("administration", "limits", "settings", "performance", "architecture"),
 }
