@@ -55,7 +55,7 @@ class Page:
 
     async def until(self, condition: str, patience_s: float = 60) -> None:
         deadline = time.monotonic() + patience_s
-        while not await self.evaluate(condition):
+        while not await self.evaluate(f"!!({condition})"):
             assert time.monotonic() < deadline, f"{condition} never came true; {self.problems}"
             await asyncio.sleep(0.05)
 
