@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from inhouse.access import Access
+from inhouse.access.sessions import Sessions
 from inhouse.api.assistants.faces import assistants_faces
 from inhouse.api.audio.routes import Audio
 from inhouse.api.audio.speech import SpeechService
@@ -50,7 +51,7 @@ from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.catalog.terms import load_terms
-from inhouse.console.models import model_pages
+from inhouse.console.site import Site
 from inhouse.documents import Documents
 from inhouse.engines.deployments import Deployment
 from inhouse.engines.pool import EnginePool
@@ -136,12 +137,21 @@ class Platform:
             sockets=sockets_of(ResponsesSocket(responses)),
             spool=blobs.spool,
         )
+        console = Site(
+            self.serving,
+            self._v1,
+            self.access,
+            Sessions(self.database),
+            self.access.project_name,
+            self.limits.standing,
+            document,
+        )
         self._site = Starlette(
             routes=[
                 Route("/", lambda request: RedirectResponse("/models")),
                 Route("/openapi.json", lambda request: JSONResponse(document())),
                 *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
-                *model_pages(self.serving, missing=_missing(operations, hosts.kinds)),
+                *console.routes(missing=_missing(operations, hosts.kinds)),
             ]
         )
         self._preloading: asyncio.Task[None] | None = None

@@ -233,6 +233,13 @@ class Access:
         self.forget()
         return NewKey(key, secret)
 
+    async def project_name(self, project_id: str) -> str:
+        """What a project is called; empty for the project of an admin key, which has none."""
+        if not project_id:
+            return ""
+        project = await self._database.read(lambda c: store.project(c, project_id))
+        return project.name if project else ""
+
     async def list_keys(self, *, organization_id: str | None = None, project_id: str | None = None) -> list[Key]:
         """Keys newest first, revoked ones too; of one organization or project, or all (the command line)."""
         return await self._database.read(lambda c: store.list_keys(c, organization_id, project_id))

@@ -34,3 +34,12 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """SPDX identifier of the licence of the weights."""
     prefill_tokens_per_second: float | None = None
     decode_tokens_per_second: float | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One binding in a model's history. ``weights`` is None where it was unbound; ``bound_at`` for what is shipped."""
+
+    weights: str | None
+    engine: str = ""
+    bound_at: datetime | None = None
+    actor: str = ""

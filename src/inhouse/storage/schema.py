@@ -727,3 +727,13 @@ thread_run_events = Table(
     Column("last", BigInteger, nullable=False),
     Column("body", Text, nullable=False),  # JSON array
 )
+
+# People signed in to the console. What they signed in with is sealed with their cookie, of which only a hash is here.
+console_sessions = Table(
+    "console_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),  # SHA-256 of the cookie's token, in hex
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("sealed", Text, nullable=False),
+)
