@@ -1,6 +1,7 @@
 """The faces whose operations make up the API."""
 
 from inhouse.api.audio.routes import Audio
+from inhouse.api.batches.routes import Batches
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.conversations.routes import Conversations
@@ -27,6 +28,7 @@ FACES = (
     Moderations,
     Audio,
     FilesFace,
+    Batches,
     UploadsFace,
     Models,
     WebhookEndpoints,
