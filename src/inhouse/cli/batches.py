@@ -30,7 +30,7 @@ ApiKey = Annotated[
     str | None,
     typer.Option(help="Key of the project; OPENAI_API_KEY or INHOUSE_API_KEY otherwise.", show_default=False),
 ]
-HERE = "http://127.0.0.1:8000/v1"
+HERE = "http://127.0.0.1:4141/v1"
 
 
 class _Counts(msgspec.Struct):

@@ -132,6 +132,8 @@ class Finishing:
                         await errors.write(msgspec.json.encode(told) + b"\n")
                         missing += 1
                 number += len(page)
+        for first in range(number, batch.total, PAGE):  # the input file is gone
+            await self._write_results(batch, first, PAGE, output, errors)
         return missing
 
     async def _write_results(
