@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from inhouse.engines.llama.admission import Admission, Lease
+from inhouse.engines.llama.admission import Admission, Lease, Rank
 from inhouse.engines.protocol import EngineBusy
 
 
@@ -76,7 +76,7 @@ async def test_a_full_queue_is_told() -> None:
     await settle()
     with pytest.raises(EngineBusy):
         await admission.acquire(admission.rank(0), 10, resumable=True)
-    again = asyncio.create_task(admission.acquire((0, 0), 10, resumable=True, again=True))
+    again = asyncio.create_task(admission.acquire(Rank(0, 0, 0, ""), 10, resumable=True, again=True))
     await settle()
     assert not again.done(), "who ran before may wait whatever the queue's length"
     again.cancel()
