@@ -73,7 +73,7 @@ def test_usage_comes_last_and_is_null_before(server: Server) -> None:
     assert last["choices"] == []
     whole = server.http("POST", CHAT_PATH, COUNTING)
     assert last["usage"] == json.loads(whole.body)["usage"]
-    row = server.call(answer.headers["x-request-id"])
+    row = server.settled(answer.headers["x-request-id"])
     assert (row["state"], row["status"], row["output_tokens"]) == ("settled", 200, last["usage"]["completion_tokens"])
 
 

@@ -169,7 +169,6 @@ async def _ask_model(call: Call, given: Input) -> Verdict:
 
 
 async def _opinion(call: Call, text: str) -> dict[str, float]:
-    before = call.usage.input_tokens
     request = GenerationRequest(
         items=(Message("system", (Text(INSTRUCTIONS),)), Message("user", (Text(f"<text>\n{text}\n</text>"),))),
         format=JsonSchema("verdict", _SCHEMA, strict=True),
@@ -180,7 +179,6 @@ async def _opinion(call: Call, text: str) -> dict[str, float]:
     async with aclosing(generate(call, request)) as batches:
         async for batch in batches:
             said += "".join(event.text for event in batch if isinstance(event, TextDelta))
-    call.usage.input_tokens += before  # the core counts one prompt; of answers it keeps the sum
     try:
         opinion = msgspec.json.decode(said, type=_Opinion)
     except msgspec.MsgspecError as error:
