@@ -19,6 +19,9 @@ from inhouse.api.assistants.faces import assistants_faces
 from inhouse.api.audio.routes import Audio
 from inhouse.api.audio.speech import SpeechService
 from inhouse.api.audio.transcription import TranscriptionService
+from inhouse.api.batches.routes import Batches
+from inhouse.api.batches.running import work_on_batches
+from inhouse.api.batches.service import BatchesService
 from inhouse.api.chat.routes import Chat
 from inhouse.api.chat.service import ChatService
 from inhouse.api.chat.store import CompletionStore
@@ -30,6 +33,7 @@ from inhouse.api.dispatch import Dispatcher
 from inhouse.api.embeddings.routes import Embeddings
 from inhouse.api.embeddings.service import EmbeddingsService
 from inhouse.api.files.routes import FilesFace
+from inhouse.api.inside import Inside
 from inhouse.api.models.routes import Models
 from inhouse.api.moderations.pictures import Pictures
 from inhouse.api.moderations.routes import Moderations
@@ -64,7 +68,9 @@ from inhouse.health import Health
 from inhouse.jobs.runner import Runner
 from inhouse.kit.addresses import LOOPBACK, PRIVATE, Network, Reach
 from inhouse.limits import Limits
+from inhouse.limits.batch_queue import BatchQueue
 from inhouse.metering.budgets import Budgets
+from inhouse.metering.held import HeldLedger
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
@@ -113,6 +119,22 @@ class Platform:
         hosts = HostedTools({"mcp": mcp_maker(Reach(_NEAR[settings.mcp_reach]), _mcp_bounds(settings.mcp))})
         background = Background(self.calls, self.database, self.jobs, hosts)
         responses = ResponsesService(self.calls, self.database, background, hosts)
+        # The same faces and services once more, on calls of batches.
+        held = HeldLedger(self.ledger)
+        batch_calls = Calls(
+            self.catalog, self.limits, held, self.budgets, self.engines, self.metrics, materials, pool="batch"
+        )
+        inside = Inside(
+            operations_of(
+                Chat(ChatService(batch_calls, CompletionStore(self.database))),
+                Responses(ResponsesService(batch_calls, self.database, background, hosts)),
+                Completions(CompletionsService(batch_calls)),
+                Embeddings(EmbeddingsService(batch_calls)),
+                Moderations(ModerationsService(batch_calls, Pictures(materials.fetcher))),
+            )
+        )
+        queue = BatchQueue(self.database, self.limits)
+        work_on_batches(self.database, self.files, self.jobs, self.access, batch_calls, held, inside, queue)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
             Responses(responses),
@@ -121,6 +143,7 @@ class Platform:
             Embeddings(EmbeddingsService(self.calls)),
             Moderations(ModerationsService(self.calls, Pictures(materials.fetcher))),
             FilesFace(self.files),
+            Batches(BatchesService(self.database, self.files, self.jobs, inside)),
             UploadsFace(uploads),
             Models(self.catalog, self.serving),
             *assistants_faces(self.calls, self.database, self.jobs, hosts, self.files),

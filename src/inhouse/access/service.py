@@ -172,6 +172,10 @@ class Access:
             known.policy,
         )
 
+    async def policy(self, organization_id: str, project_id: str) -> Policy:
+        """What bounds a project now, for work that goes on after its request."""
+        return await self._database.read(lambda connection: policy_of(connection, organization_id, project_id))
+
     async def create_key(
         self,
         name: str,

@@ -460,11 +460,16 @@ class Exchange:
         return facts
 
     def _failure(self) -> ServerError:
-        return ServerError(
-            "The server had an error while processing your request. Sorry about that! You can retry your request, or "
-            "tell the people who run this server if the error persists. (Please include the request ID "
-            f"{self._id} in your message.)"
-        )
+        return unforeseen(self._id)
+
+
+def unforeseen(request_id: str) -> ServerError:
+    """What a client is told of a defect."""
+    return ServerError(
+        "The server had an error while processing your request. Sorry about that! You can retry your request, or "
+        "tell the people who run this server if the error persists. (Please include the request ID "
+        f"{request_id} in your message.)"
+    )
 
 
 def _is_json(content_type: str) -> bool:

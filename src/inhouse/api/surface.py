@@ -2,6 +2,7 @@
 
 from inhouse.api.assistants.routes import Assistants, Runs, Threads
 from inhouse.api.audio.routes import Audio
+from inhouse.api.batches.routes import Batches
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.conversations.routes import Conversations
@@ -31,6 +32,7 @@ FACES = (
     Moderations,
     Audio,
     FilesFace,
+    Batches,
     UploadsFace,
     Models,
     WebhookEndpoints,

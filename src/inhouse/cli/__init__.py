@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from inhouse.cli import assistants, credits, keys, ledger, models, prompts, users, webhooks
+from inhouse.cli import assistants, batches, credits, keys, ledger, models, prompts, users, webhooks
 from inhouse.cli.doctor import doctor
 from inhouse.cli.openapi import openapi
 from inhouse.cli.serve import serve
@@ -25,6 +25,7 @@ app.add_typer(assistants.app, name="assistants")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(credits.app, name="credits")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(batches.app, name="batches")
 app.command()(simulate)
 app.command()(doctor)
 app.command()(openapi)

@@ -188,6 +188,15 @@ class Ledger:
         if not entered:
             await asyncio.shield(self._flush())
 
+    def forget(self, id: str) -> None:
+        """A call was settled by somebody else, see ``metering.held``."""
+        self._open.pop(id, None)
+
+    @staticmethod
+    def tell(alarms: list[Alarm]) -> None:
+        """Tell people of alarms that a committed booking gave."""
+        _tell(alarms)
+
     async def written(self) -> None:
         """Returns when the database has everything that was on the books when this was called."""
         if self._opened or self._settled or self._writer is not None:

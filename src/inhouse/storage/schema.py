@@ -737,3 +737,53 @@ console_sessions = Table(
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("sealed", Text, nullable=False),
 )
+
+# Times are Unix microseconds, one for each step that a batch can have taken.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("input_file_id", Text, nullable=False),
+    Column("output_lifetime_s", BigInteger, nullable=False),
+    Column("metadata", Text, nullable=False),  # JSON
+    Column("status", Text, nullable=False),
+    Column("ending", Text),  # what it will end as, once that is not "completed"
+    Column("errors", Text),  # JSON
+    Column("model", Text),
+    Column("parts", BigInteger, nullable=False, server_default=text("0")),  # jobs that its requests were divided into
+    Column("chunks", BigInteger, nullable=False, server_default=text("0")),  # of these, that are not done
+    Column("total", BigInteger, nullable=False, server_default=text("0")),
+    Column("completed", BigInteger, nullable=False, server_default=text("0")),
+    Column("failed", BigInteger, nullable=False, server_default=text("0")),
+    Column("input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cached_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("output_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("reasoning_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("output_file_id", Text),
+    Column("error_file_id", Text),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("in_progress_at", BigInteger),
+    Column("finalizing_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("failed_at", BigInteger),
+    Column("expired_at", BigInteger),
+    Column("cancelling_at", BigInteger),
+    Column("cancelled_at", BigInteger),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+# What lines of batches came to, until it is in a file.
+batch_results = Table(
+    "batch_results",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the request in its file, from 0
+    Column("failed", Boolean, nullable=False),
+    Column("line", Text, nullable=False),  # of the output file
+)

@@ -116,7 +116,7 @@ async def _classify(call: Call, engine: HostedEngine, inputs: list[Input], pictu
     images = [image for each in inputs for image in each.images]
     asked = Classify([text for each in inputs for text in each.texts], await pictures.load(images))
     try:
-        told = await engine.call("/classify", asked, Classified, tenant=call.project_id)
+        told = await engine.call("/classify", asked, Classified, tenant=call.project_id, priority=call.priority)
     except Refused as error:
         place = int(error.param) if error.param is not None else None
         raise InvalidRequest(
