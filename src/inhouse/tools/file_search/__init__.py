@@ -1,0 +1,22 @@
+"""Vector stores, and the tool that searches them."""
+
+from inhouse.tools.file_search.chunking import Chunker
+from inhouse.tools.file_search.embedding import Embedder
+from inhouse.tools.file_search.indexes import Indexes
+from inhouse.tools.file_search.ingestion import Ingestion
+from inhouse.tools.file_search.service import HYBRID, VECTORS_ONLY, Found, NewFile, Search, VectorStores
+from inhouse.tools.file_search.sweeping import StoreSweeper
+
+__all__ = [
+    "HYBRID",
+    "VECTORS_ONLY",
+    "Chunker",
+    "Embedder",
+    "Found",
+    "Indexes",
+    "Ingestion",
+    "NewFile",
+    "Search",
+    "StoreSweeper",
+    "VectorStores",
+]
