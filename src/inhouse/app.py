@@ -36,6 +36,7 @@ from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
 from inhouse.api.organization.faces import organization_faces
 from inhouse.api.responses.background import Background
+from inhouse.api.responses.file_search import file_search_maker
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.mcp import mcp_maker
 from inhouse.api.responses.routes import Responses
@@ -111,7 +112,12 @@ class Platform:
         indexes = Indexes(self.database, settings.vector_stores.index_memory)
         self.vector_stores = VectorStores(self.files, ingestion, embedder, indexes)
         self.store_sweeper = StoreSweeper(self.vector_stores)
-        hosts = HostedTools({"mcp": mcp_maker(settings.mcp_reach, _mcp_bounds(settings.mcp))})
+        hosts = HostedTools(
+            {
+                "file_search": file_search_maker(self.vector_stores),
+                "mcp": mcp_maker(settings.mcp_reach, _mcp_bounds(settings.mcp)),
+            }
+        )
         background = Background(self.calls, self.database, self.jobs, hosts)
         responses = ResponsesService(self.calls, self.database, background, hosts)
         operations = operations_of(

@@ -318,6 +318,22 @@ class VectorStores:
 
     # Searches
 
+    async def check(self, project_id: str, store_ids: Sequence[str]) -> None:
+        """
+        Raises:
+            NotFound: one of the stores is not there.
+            InvalidRequest: one has expired.
+        """
+
+        def look(connection: Connection) -> None:
+            for id in store_ids:
+                found = store.get(connection, project_id, id)
+                if found is None:
+                    raise NotFound(f"Vector store with id [{id!r}] not found.", param="tools")
+                _check_alive(found, _now())
+
+        await self._database.read(look)
+
     async def search(self, project_id: str, store_ids: Sequence[str], search: Search) -> list[Found]:
         """What fits best in one or several stores, the best first.
 
