@@ -255,7 +255,9 @@ class Index:
         total = weights.embedding + weights.text
         scores = np.zeros(len(part.numbers), np.float32)
         if query.vector is not None and weights.embedding and part.vectors.shape[1] == len(query.vector):
-            scores += np.clip(part.vectors @ query.vector, 0.0, 1.0) * np.float32(weights.embedding / total)
+            # Not ``@``: the threads of BLAS wait for each other, which is slow where other processes compute, too.
+            cosines = np.einsum("ij,j->i", part.vectors, query.vector)
+            scores += np.clip(cosines, 0.0, 1.0) * np.float32(weights.embedding / total)
         words = dict.fromkeys(query.words)
         if words and weights.text:
             rarity = {word: self._rarity(word) for word in words}
