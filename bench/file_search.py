@@ -51,7 +51,7 @@ def functions() -> Iterator[tuple[str, str]]:
 
 
 def quality(count: int) -> None:
-    found = list({said: body for said, body in functions()}.items())
+    found = list(dict(functions()).items())
     random.Random(1).shuffle(found)
     queries, documents = zip(*found[:count], strict=True)
     encoder = OnnxEncoder(WeightsCache().folder(find_manifest("all-minilm-l6-v2-int8")), 2)

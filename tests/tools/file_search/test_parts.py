@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("comparison", "attributes", "passed"), CASES)
-def test_comparisons(comparison: tuple, attributes: dict, passed: bool) -> None:
+def test_comparisons(comparison: Any, attributes: dict[str, Any], passed: bool) -> None:
     assert passes(attributes, Comparison(*comparison)) is passed
 
 
@@ -106,7 +107,7 @@ def test_combinations() -> None:
     assert not passes({}, Combination("or", ()))
 
 
-def segment(run: str, texts: list[str], vectors: np.ndarray | None, first: int = 0) -> Segment:
+def segment(run: str, texts: list[str], vectors: Any, first: int = 0) -> Segment:
     data = None if vectors is None else vectors.astype("<f2").tobytes()
     return Segment(run, first, len(texts), data, packed([words(text) for text in texts]))
 
@@ -138,7 +139,7 @@ def test_the_index_finds_what_looking_at_everything_finds() -> None:
     """In several parts, with files that went, before and after they are merged."""
     random = np.random.default_rng(1)
     index, alive = Index(), set()
-    vectors: dict[str, np.ndarray] = {}
+    vectors: dict[str, Any] = {}
     for number in range(20):
         run = f"run{number}"
         rows = random.normal(size=(7, 16)).astype(np.float32)
