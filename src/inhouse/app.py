@@ -42,6 +42,7 @@ from inhouse.api.openapi import document
 from inhouse.api.operation import Operation, operations_of
 from inhouse.api.organization.faces import organization_faces
 from inhouse.api.responses.background import Background
+from inhouse.api.responses.file_search import file_search_maker
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.mcp import mcp_maker
 from inhouse.api.responses.routes import Responses
@@ -49,6 +50,7 @@ from inhouse.api.responses.service import ResponsesService
 from inhouse.api.responses.socket import ResponsesSocket
 from inhouse.api.socket import sockets_of
 from inhouse.api.uploads.routes import UploadsFace
+from inhouse.api.vector_stores.routes import VectorStoresFace
 from inhouse.api.webhooks.routes import WebhookEndpoints
 from inhouse.calls import Calls, Materials
 from inhouse.catalog import Catalog
@@ -78,6 +80,7 @@ from inhouse.serving import Serving
 from inhouse.settings import MCPSettings, Settings, SettingsError
 from inhouse.storage.blobs import Blobs
 from inhouse.storage.database import Database
+from inhouse.tools.file_search import Chunker, Embedder, Indexes, Ingestion, StoreSweeper, VectorStores
 from inhouse.tools.mcp import Bounds
 from inhouse.webhooks import Webhooks
 
@@ -103,7 +106,8 @@ class Platform:
         journal = None if file is None else file.resolve().with_name(f"{file.resolve().name}.ledger")
         self.ledger = Ledger(self.database, journal)
         self.catalog = Catalog(load_cards(), Bindings(self.database))
-        self.engines = EnginePool(WeightsCache(settings.cache_dir), settings.engines, settings.data_dir / "logs")
+        cache = WeightsCache(settings.cache_dir)
+        self.engines = EnginePool(cache, settings.engines, settings.data_dir / "logs")
         self.limits = Limits.of(settings.limits, self.database)
         self.budgets = Budgets(self.database)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
@@ -116,7 +120,17 @@ class Platform:
         self.documents = Documents(timeout_s=settings.files.document_timeout_s, memory=settings.files.document_memory)
         materials = Materials(self.files, self.documents, Fetcher(settings.files.fetch))
         self.calls = Calls(self.catalog, self.limits, self.ledger, self.budgets, self.engines, self.metrics, materials)
-        hosts = HostedTools({"mcp": mcp_maker(Reach(_NEAR[settings.mcp_reach]), _mcp_bounds(settings.mcp))})
+        embedder = Embedder(self.catalog, self.engines, settings.vector_stores.embedding_model)
+        ingestion = Ingestion(self.files, self.documents, Chunker(cache), embedder, self.jobs)
+        indexes = Indexes(self.database, settings.vector_stores.index_memory)
+        self.vector_stores = VectorStores(self.files, ingestion, embedder, indexes)
+        self.store_sweeper = StoreSweeper(self.vector_stores)
+        hosts = HostedTools(
+            {
+                "file_search": file_search_maker(self.vector_stores),
+                "mcp": mcp_maker(Reach(_NEAR[settings.mcp_reach]), _mcp_bounds(settings.mcp)),
+            }
+        )
         background = Background(self.calls, self.database, self.jobs, hosts)
         responses = ResponsesService(self.calls, self.database, background, hosts)
         # The same faces and services once more, on calls of batches.
@@ -145,6 +159,7 @@ class Platform:
             FilesFace(self.files),
             Batches(BatchesService(self.database, self.files, self.jobs, inside)),
             UploadsFace(uploads),
+            VectorStoresFace(self.vector_stores),
             Models(self.catalog, self.serving),
             *assistants_faces(self.calls, self.database, self.jobs, hosts, self.files),
             Audio(TranscriptionService(self.calls), SpeechService(self.calls)),
@@ -203,6 +218,7 @@ class Platform:
         await self.limits.start()
         await self.jobs.start()
         await self.sweeper.start()
+        await self.store_sweeper.start()
         wanted = [found.deployment for model in self.settings.engines.preload if (found := self.catalog.find(model))]
         for deployment in wanted:
             self.engines.expect(deployment)
@@ -218,6 +234,7 @@ class Platform:
             last_first.push_async_callback(self.webhooks.close)
             last_first.push_async_callback(self.jobs.stop)
             last_first.push_async_callback(self.sweeper.stop)
+            last_first.push_async_callback(self.store_sweeper.stop)
             if self._preloading is not None:
                 self._preloading.cancel()
                 await asyncio.gather(self._preloading, return_exceptions=True)

@@ -32,6 +32,7 @@ from inhouse.engines.upstream import Upstream
 from inhouse.files import Files
 from inhouse.files.fetching import Fetcher
 from inhouse.kit.errors import APIError
+from inhouse.kit.ids import request_id
 from inhouse.limits import Admission, Demand, Limits
 from inhouse.limits.service import Pool
 from inhouse.metering.budgets import Budgets
@@ -40,7 +41,7 @@ from inhouse.metering.held import HeldLedger
 from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.pricing import Bound, Rates, rates, service_tier
-from inhouse.metering.usage import Usage, family_of
+from inhouse.metering.usage import Family, Usage, family_of
 
 
 class Materials(NamedTuple):
@@ -291,6 +292,47 @@ class Call:
             self._first_token_ms = (time.perf_counter() - self._started) * 1000
             if self._opened is not None:
                 await asyncio.shield(self._opened)
+
+    async def charge(self, family: Family, operation: str, fee_nanos: int, detail: str = "") -> None:
+        """Enter something that a tool does for this call and that has a price of its own: a row of its own.
+
+        Args:
+            fee_nanos: nano-dollars.
+            detail: see ``rollups.Series``.
+
+        Raises:
+            RateLimited: ``insufficient_quota``, where a budget does not cover it.
+        """
+        opening = msgspec.structs.replace(
+            self._opening,
+            id=request_id(),
+            created_at=time.time_ns() // 1000,
+            operation=operation,
+            family=family,
+            detail=detail,
+            input_price=0,
+            cached_input_price=0,
+            output_price=0,
+            reserved_nanos=fee_nanos,
+        )
+        if await self._budgets.limits(opening.organization_id, opening.project_id):
+            await self._ledger.admit(opening)
+        else:
+            self._ledger.open_lazily(msgspec.structs.replace(opening, reserved_nanos=0))
+        await self._ledger.settle(
+            Settlement(
+                id=opening.id,
+                settled_at=time.time_ns() // 1000,
+                status=200,
+                error_code=None,
+                input_tokens=0,
+                cached_input_tokens=0,
+                output_tokens=0,
+                cost_nanos=fee_nanos,
+                units=1,
+                fee_nanos=fee_nanos,
+            )
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -124,6 +124,21 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = 3_221_225_472
 
 
+class VectorStoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Stores that files are searched in."""
+
+    embedding_model: Annotated[
+        str,
+        Meta(
+            description="The model whose deployment makes the vectors. Files that were added under another one, or "
+            "under another deployment of it, are found by their words only until they are added again."
+        ),
+    ] = "text-embedding-3-small"
+    index_memory: Annotated[
+        int, Meta(ge=0, description="Bytes of memory for the stores that were searched last, in each process.")
+    ] = 2_147_483_648
+
+
 class Engines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The embedded models. What is not set is chosen for the machine."""
 
@@ -265,6 +280,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     server: Server = Server()
     database: DatabaseSettings = DatabaseSettings()
     files: FileSettings = FileSettings()
+    vector_stores: VectorStoreSettings = VectorStoreSettings()
     engines: Engines = Engines()
     limits: LimitSettings = LimitSettings()
     mcp: MCPSettings = MCPSettings()

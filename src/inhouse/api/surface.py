@@ -14,6 +14,7 @@ from inhouse.api.organization.faces import FACES as ORGANIZATION
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.socket import ResponsesSocket
 from inhouse.api.uploads.routes import UploadsFace
+from inhouse.api.vector_stores.routes import VectorStoresFace
 from inhouse.api.webhooks.routes import WebhookEndpoints
 from inhouse.api.webhooks.wire import EVENTS as WEBHOOKS
 
@@ -34,6 +35,7 @@ FACES = (
     FilesFace,
     Batches,
     UploadsFace,
+    VectorStoresFace,
     Models,
     WebhookEndpoints,
     *ORGANIZATION,

@@ -41,7 +41,7 @@ from inhouse.generation.merge import in_order
 from inhouse.generation.schema import check_lenient, keeps_strict
 from inhouse.kit.errors import InvalidRequest
 from inhouse.metering.usage import Usage
-from inhouse.tools.hosted import Answered, Declaration, HostedCall, HostedTool, Paused, ToolEvent, ToolEvents
+from inhouse.tools.hosted import Answered, Cited, Declaration, HostedCall, HostedTool, Paused, ToolEvent, ToolEvents
 
 MOST_TURNS = 32
 """Turns of the model in one response that may call hosted tools."""
@@ -182,8 +182,9 @@ class _Loop:
             match event:
                 case TextDelta(text=text):
                     self._text.append(text)
-                    out.append(event)
+                    out += self._read(event)
                 case ToolCallStarted(index=index, name=name):
+                    out += self._end_text(last=False)
                     if name in self._hosted:
                         self._held[index] = event
                     else:
@@ -199,11 +200,37 @@ class _Loop:
                             self._calls_left -= 1
                 case ChoiceFinished(reason=reason):
                     self._reason = reason
+                    out += self._end_text(last=not self._due and not self._client_calls)
                 case Usage():
                     pass
                 case _:
                     out.append(event)
         return out
+
+    def _read(self, event: TextDelta) -> list[Event | ToolEvent]:
+        """A piece of text without the marks of tools; its log probabilities stay with its first piece."""
+        pieces: list[str | Cited] = [event.text]
+        for tool in self._hosting.tools:
+            pieces = [new for each in pieces for new in (tool.read(each) if isinstance(each, str) else [each])]
+        if pieces == [event.text]:
+            return [event]
+        logprobs = event.logprobs
+        out: list[Event | ToolEvent] = []
+        for each in pieces:
+            if isinstance(each, str):
+                out.append(TextDelta(each, event.choice, logprobs))
+                logprobs = []
+            else:
+                out.append(each)
+        if logprobs:
+            out.insert(0, TextDelta("", event.choice, logprobs))
+        return out
+
+    def _end_text(self, *, last: bool) -> list[Event | ToolEvent]:
+        told: list[Event | ToolEvent] = []
+        for tool in self._hosting.tools:
+            told += [TextDelta(each) if isinstance(each, str) else each for each in tool.end_text(last=last)]
+        return told
 
     async def _of_tools(self, streams: list[ToolEvents]) -> AsyncGenerator[list[Event | ToolEvent], None]:
         async with aclosing(in_order(streams)) as batches:

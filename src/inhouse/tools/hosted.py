@@ -86,7 +86,16 @@ class Paused(msgspec.Struct, tag="paused"):
     """The client has to decide before the call can be made: the response ends. Not told to clients."""
 
 
-ToolEvent = ItemStarted | ItemProgress | ItemDone
+class Cited(msgspec.Struct, tag="cited"):
+    """What the model has just said rests on something.
+
+    ``annotation`` is that of the Responses contract, without its place in the text: this is where it stands.
+    """
+
+    annotation: dict[str, Any]
+
+
+ToolEvent = ItemStarted | ItemProgress | ItemDone | Cited
 """What clients are told."""
 ToolEvents = AsyncGenerator[list[ToolEvent | Answered | Paused], None]
 
@@ -120,6 +129,18 @@ class HostedTool(ABC):
     @abstractmethod
     def run(self, call: HostedCall) -> ToolEvents:
         """Do a call. Ends with one ``Answered``, or with one ``Paused``."""
+
+    def read(self, text: str) -> list[str | Cited]:
+        """What clients are told of a piece of the model's text. Marks that it set for this tool are taken out."""
+        return [text]
+
+    def end_text(self, *, last: bool) -> list[str | Cited]:
+        """What is left to tell of the text where it ends.
+
+        Args:
+            last: the response ends, too.
+        """
+        return []
 
     async def close(self) -> None:  # noqa: B027 - most tools hold nothing
         """Let go of what is held."""

@@ -70,7 +70,9 @@ def _read_tool_use(item: wire.InputItem) -> Iterator[Item]:
             yield ToolOutput(id, output or _json(error) if output or error else "")
         case wire.FileSearchCall(id=id, queries=queries, results=results):
             yield ToolCall(id, "file_search", _json({"queries": queries}))
-            yield ToolOutput(id, "\n\n".join(found.text or "" for found in results or ()))
+            texts = [found.text or "" for found in results or ()]
+            # Results that were not asked for are not kept with the response.
+            yield ToolOutput(id, "\n\n".join(texts) or "The results are not at hand any more.")
         case wire.WebSearchCall(id=id, action=action, status=status):
             yield ToolCall(id, "web_search", _json(action))
             yield ToolOutput(id, status)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -26,7 +26,7 @@ from inhouse.generation.events import (
 from inhouse.kit.errors import APIError, InvalidRequest, RateLimited
 from inhouse.kit.ids import new_id
 from inhouse.metering.usage import Usage
-from inhouse.tools.hosted import ItemDone, ItemProgress, ItemStarted, ToolEvent
+from inhouse.tools.hosted import Cited, ItemDone, ItemProgress, ItemStarted, ToolEvent
 
 Status = Literal["completed", "incomplete"]
 
@@ -101,6 +101,8 @@ class Writer:
                 case ToolCallDone(arguments=arguments) if isinstance(self._open, _Call):
                     self._open.arguments = [arguments]
                     self._open.whole = True
+                case Cited(annotation=annotation):
+                    self._cite(annotation)
                 case ItemStarted() | ItemProgress() | ItemDone():
                     self._hosted(event)
                 case ChoiceFinished(reason=reason):
@@ -184,6 +186,22 @@ class Writer:
             )
         )
 
+    def _cite(self, told: Mapping[str, Any]) -> None:
+        """The text that is open rests on something, up to here."""
+        message = self._message()
+        if message.text is None:
+            self._end_part(message)
+            self._begin_text()
+        assert message.text is not None
+        index = sum(map(len, message.text))
+        annotation: wire.Annotation = msgspec.convert({**told, "index": index}, wire.Annotation)
+        self._tell(
+            wire.OutputTextAnnotationAdded(
+                **message.place(), annotation_index=len(message.annotations), annotation=annotation
+            )
+        )
+        message.annotations.append(annotation)
+
     def _begin_text(self) -> None:
         message = self._message()
         message.text = []
@@ -210,7 +228,7 @@ class Writer:
         part: wire.OutputText | wire.Refusal
         if message.text is not None:
             text = "".join(message.text)
-            part = wire.OutputText(text=text, logprobs=message.logprobs)
+            part = wire.OutputText(text=text, annotations=message.annotations, logprobs=message.logprobs)
             self._tell(wire.OutputTextDone(**place, text=text, logprobs=message.logprobs))
         elif message.refusal is not None:
             refusal = "".join(message.refusal)
@@ -222,6 +240,7 @@ class Writer:
         message.parts.append(part)
         message.text = message.refusal = None
         message.logprobs = []
+        message.annotations = []
 
     def _message(self) -> _Message:
         """The message that is open; a new one if none is."""
@@ -316,7 +335,7 @@ class _Place(TypedDict):
 class _Message:
     """A message while it is written."""
 
-    __slots__ = ("id", "index", "logprobs", "parts", "refusal", "text")
+    __slots__ = ("annotations", "id", "index", "logprobs", "parts", "refusal", "text")
 
     def __init__(self, id: str, index: int) -> None:
         self.id = id
@@ -325,6 +344,7 @@ class _Message:
         self.text: list[str] | None = None
         self.refusal: list[str] | None = None
         self.logprobs: list[wire.Logprob] = []
+        self.annotations: list[wire.Annotation] = []
 
     def place(self) -> _Place:
         """Where the part stands that is open."""

@@ -44,6 +44,10 @@ class Vocabulary:
             special_tokens=SPECIAL,
         )
 
+    @property
+    def encoding(self) -> tiktoken.Encoding:
+        return self._encoding
+
     def count(self, given: Input, stop: Stop) -> int:
         """Tokens of an input; what looks like a special token in a text is text.
 

@@ -1,0 +1,1 @@
+"""Vector stores: the face of ``tools.file_search``."""

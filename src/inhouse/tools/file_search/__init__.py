@@ -1,0 +1,24 @@
+"""Vector stores, and the tool that searches them."""
+
+from inhouse.tools.file_search.chunking import Chunker
+from inhouse.tools.file_search.embedding import Embedder
+from inhouse.tools.file_search.indexes import Indexes
+from inhouse.tools.file_search.ingestion import Ingestion
+from inhouse.tools.file_search.service import HYBRID, VECTORS_ONLY, Found, NewFile, Search, VectorStores
+from inhouse.tools.file_search.sweeping import StoreSweeper
+from inhouse.tools.file_search.tool import FileSearch
+
+__all__ = [
+    "HYBRID",
+    "VECTORS_ONLY",
+    "Chunker",
+    "Embedder",
+    "FileSearch",
+    "Found",
+    "Indexes",
+    "Ingestion",
+    "NewFile",
+    "Search",
+    "StoreSweeper",
+    "VectorStores",
+]
