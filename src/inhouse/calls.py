@@ -263,6 +263,10 @@ class Call:
         else:
             self._ledger.open_lazily(opening, self.usage)
 
+    def tell(self, name: str, value: str) -> None:
+        """A header of the answer. Has no effect once the answer has begun."""
+        self._respond[name] = value
+
     async def answering(self) -> None:
         """To be awaited before anything of the answer is given away: from here on the call is on the books."""
         if self._first_token_ms is None:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from inhouse.engines.deployments import WindowStrategy
+
 
 class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """The deployment behind a snapshot. None stands for what is not known, or not measured yet."""
@@ -19,6 +21,8 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """``this machine``, or the host of the upstream."""
     window: int
     """Tokens that prompt and completion may fill together here; may be less than the card's window."""
+    window_strategy: WindowStrategy = "native"
+    """What is done with a prompt that only the card's window holds."""
     bound_since: datetime
     """When the snapshot was bound to these weights; with a time zone."""
     state: Literal["ready", "stopped", "failed"]
