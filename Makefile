@@ -50,13 +50,15 @@ $(SERVE): requirements/serve.txt pyproject.toml | $(MADE)
 	$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-# Both major versions of the official SDK are tested: the older one lies beside, where only its own test looks.
+# Three major versions of the official SDK are tested: the older ones lie beside, where only their own tests look.
 # So do frameworks that are used in front of the API; those in JavaScript where there is npm.
-$(TEST): requirements/test.txt requirements/official-2.txt requirements/ecosystem.txt \
+$(TEST): requirements/test.txt requirements/official-2.txt requirements/official-1.txt requirements/ecosystem.txt \
          tests/ecosystem/js/package-lock.json $(SERVE)
 	$(PIP) install --quiet $(LOCKED) -r requirements/test.txt
 	@rm -rf '$(VENV)/openai-2'
 	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/openai-2' -r requirements/official-2.txt
+	@rm -rf '$(VENV)/openai-1'
+	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/openai-1' -r requirements/official-1.txt
 	@rm -rf '$(VENV)/ecosystem' '$(VENV)/ecosystem-js'
 	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/ecosystem' -r requirements/ecosystem.txt
 	@{ $(call npm_packages,js,ecosystem-js); } || { rm -rf '$(VENV)/ecosystem-js'; \
@@ -89,6 +91,7 @@ lock: $(MADE)
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/test.txt --extra test \
 	    --constraint requirements/serve.txt pyproject.toml requirements/build.in
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/official-2.txt requirements/official-2.in
+	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/official-1.txt requirements/official-1.in
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/ecosystem.txt requirements/ecosystem.in
 COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
     --no-annotate --upgrade --custom-compile-command 'make lock'

@@ -4,6 +4,7 @@
     python scripts/coverage.py openapi.json          # of a document in a file, `-` for stdin
     python scripts/coverage.py --missing [FAMILY...] # and what is missing, or what is missing of these families
     python scripts/coverage.py --extra               # and the properties that only we have
+    python scripts/coverage.py --write               # and keep the score for the API reference of the console
 
 Compares with `scripts/official_surface.json`. Fails when a family that `scripts/coverage.toml` calls complete is not.
 Parameters the server knows and refuses for a model count: they are part of the shape.
@@ -26,6 +27,7 @@ from official_surface import OUTPUT, Digest, digest
 from shapes import Schema, Shapes
 
 PROMISES = Path(__file__).with_name("coverage.toml")
+SHOWN = Path(__file__).parents[1] / "src" / "inhouse" / "console" / "coverage.json"
 # Parts of an operation, whose properties are compared, and the column they count in.
 PARTS: tuple[tuple[str, str, Direction], ...] = (
     ("path", "request", "request"),
@@ -123,6 +125,19 @@ def report(families: list[Family], promised: set[str]) -> str:
     return "\n".join([*lines, "", "* promised complete"])
 
 
+def shown(families: list[Family]) -> str:
+    """The score as the console shows it: operations and properties of each family, served and official."""
+    told = {
+        family.name: {
+            "operations": family.operations,
+            "properties": [sum(each) for each in zip(*family.properties.values(), strict=True)],
+        }
+        for family in families
+    }
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(each)}" for name, each in told.items())
+    return f"{{\n{lines}\n}}\n"
+
+
 def _cell(covered: int, official: int) -> str:
     # Rounded down: 100% is all of it.
     return f"{covered}/{official} {100 * covered // official}%" if official else "-"
@@ -147,6 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("document", nargs="?", help="OpenAPI document, JSON; - for stdin; default: the code's own")
     parser.add_argument("--missing", nargs="*", metavar="FAMILY", help="list what is missing, of these families")
     parser.add_argument("--extra", action="store_true", help="list properties that only we have")
+    parser.add_argument("--write", action="store_true", help=f"write {SHOWN.name}, which the console shows")
     options = parser.parse_args(arguments)
 
     families = score(json.loads(OUTPUT.read_bytes()), digest(load(options.document)))
@@ -164,7 +180,12 @@ def main(arguments: list[str] | None = None) -> int:
             print("", *family.extra, sep="\n")
     for family in broken:
         print(f"\n{family.name} is promised complete and is not.", file=sys.stderr)
-    return 1 if broken else 0
+    if options.write:
+        SHOWN.write_text(shown(families))
+    stale = options.document is None and SHOWN.read_text() != shown(families)
+    if stale:
+        print(f"\n{SHOWN.name} is not of this code: python scripts/coverage.py --write", file=sys.stderr)
+    return 1 if broken or stale else 0
 
 
 if __name__ == "__main__":

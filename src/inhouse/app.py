@@ -14,9 +14,14 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from inhouse.access import Access
+from inhouse.access.sessions import Sessions
+from inhouse.api.assistants.faces import assistants_faces
 from inhouse.api.audio.routes import Audio
 from inhouse.api.audio.speech import SpeechService
 from inhouse.api.audio.transcription import TranscriptionService
+from inhouse.api.batches.routes import Batches
+from inhouse.api.batches.running import work_on_batches
+from inhouse.api.batches.service import BatchesService
 from inhouse.api.chat.routes import Chat
 from inhouse.api.chat.service import ChatService
 from inhouse.api.chat.store import CompletionStore
@@ -28,6 +33,7 @@ from inhouse.api.dispatch import Dispatcher
 from inhouse.api.embeddings.routes import Embeddings
 from inhouse.api.embeddings.service import EmbeddingsService
 from inhouse.api.files.routes import FilesFace
+from inhouse.api.inside import Inside
 from inhouse.api.models.routes import Models
 from inhouse.api.moderations.pictures import Pictures
 from inhouse.api.moderations.routes import Moderations
@@ -51,7 +57,7 @@ from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.catalog.terms import load_terms
-from inhouse.console.models import model_pages
+from inhouse.console.site import Site
 from inhouse.documents import Documents
 from inhouse.engines.deployments import Deployment
 from inhouse.engines.pool import EnginePool
@@ -62,8 +68,11 @@ from inhouse.files.sweeping import Sweeper
 from inhouse.files.uploads import Uploads
 from inhouse.health import Health
 from inhouse.jobs.runner import Runner
+from inhouse.kit.addresses import LOOPBACK, PRIVATE, Network, Reach
 from inhouse.limits import Limits
+from inhouse.limits.batch_queue import BatchQueue
 from inhouse.metering.budgets import Budgets
+from inhouse.metering.held import HeldLedger
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.speeds import Speeds
@@ -81,6 +90,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
+_NEAR: dict[str, tuple[Network, ...]] = {"public": (), "loopback": LOOPBACK, "private": PRIVATE}
+
 
 class Platform:
     """Every room, wired. ASGI: call it. ``start`` and ``stop`` come with the server's lifespan."""
@@ -91,7 +102,9 @@ class Platform:
         self.access = Access(self.database)
         self.metrics = Metrics()
         file = self.database.file
-        self.ledger = Ledger(self.database, None if file is None else file.with_suffix(".ledger"))
+        # Its whole name, so that no other database's journal lies there, by whichever way it is reached.
+        journal = None if file is None else file.resolve().with_name(f"{file.resolve().name}.ledger")
+        self.ledger = Ledger(self.database, journal)
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         cache = WeightsCache(settings.cache_dir)
         self.engines = EnginePool(cache, settings.engines, settings.data_dir / "logs")
@@ -115,11 +128,27 @@ class Platform:
         hosts = HostedTools(
             {
                 "file_search": file_search_maker(self.vector_stores),
-                "mcp": mcp_maker(settings.mcp_reach, _mcp_bounds(settings.mcp)),
+                "mcp": mcp_maker(Reach(_NEAR[settings.mcp_reach]), _mcp_bounds(settings.mcp)),
             }
         )
         background = Background(self.calls, self.database, self.jobs, hosts)
         responses = ResponsesService(self.calls, self.database, background, hosts)
+        # The same faces and services once more, on calls of batches.
+        held = HeldLedger(self.ledger)
+        batch_calls = Calls(
+            self.catalog, self.limits, held, self.budgets, self.engines, self.metrics, materials, pool="batch"
+        )
+        inside = Inside(
+            operations_of(
+                Chat(ChatService(batch_calls, CompletionStore(self.database))),
+                Responses(ResponsesService(batch_calls, self.database, background, hosts)),
+                Completions(CompletionsService(batch_calls)),
+                Embeddings(EmbeddingsService(batch_calls)),
+                Moderations(ModerationsService(batch_calls, Pictures(materials.fetcher))),
+            )
+        )
+        queue = BatchQueue(self.database, self.limits)
+        work_on_batches(self.database, self.files, self.jobs, self.access, batch_calls, held, inside, queue)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
             Responses(responses),
@@ -128,9 +157,11 @@ class Platform:
             Embeddings(EmbeddingsService(self.calls)),
             Moderations(ModerationsService(self.calls, Pictures(materials.fetcher))),
             FilesFace(self.files),
+            Batches(BatchesService(self.database, self.files, self.jobs, inside)),
             UploadsFace(uploads),
             VectorStoresFace(self.vector_stores),
             Models(self.catalog, self.serving),
+            *assistants_faces(self.calls, self.database, self.jobs, hosts, self.files),
             Audio(TranscriptionService(self.calls), SpeechService(self.calls)),
             WebhookEndpoints(self.webhooks),
             *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits, self.ledger),
@@ -144,12 +175,21 @@ class Platform:
             sockets=sockets_of(ResponsesSocket(responses)),
             spool=blobs.spool,
         )
+        console = Site(
+            self.serving,
+            self._v1,
+            self.access,
+            Sessions(self.database),
+            self.access.project_name,
+            self.limits.standing,
+            document,
+        )
         self._site = Starlette(
             routes=[
                 Route("/", lambda request: RedirectResponse("/models")),
                 Route("/openapi.json", lambda request: JSONResponse(document())),
                 *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
-                *model_pages(self.serving, missing=_missing(operations, hosts.kinds)),
+                *console.routes(missing=_missing(operations, hosts.kinds)),
             ]
         )
         self._preloading: asyncio.Task[None] | None = None

@@ -37,6 +37,7 @@ from inhouse.limits import Admission, Demand, Limits
 from inhouse.limits.service import Pool
 from inhouse.metering.budgets import Budgets
 from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.held import HeldLedger
 from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger
 from inhouse.metering.metrics import Metrics
 from inhouse.metering.pricing import Bound, Rates, rates, service_tier
@@ -52,19 +53,26 @@ class Materials(NamedTuple):
 
 
 class Calls:
-    """Opens calls."""
+    """Opens calls.
+
+    Args:
+        pool: whose limits they count against; those of batches have prices of their own, too, and wait for all others.
+    """
 
     def __init__(
         self,
         catalog: Catalog,
         limits: Limits,
-        ledger: Ledger,
+        ledger: Ledger | HeldLedger,
         budgets: Budgets,
         engines: EnginePool,
         metrics: Metrics,
         materials: Materials | None = None,
+        *,
+        pool: Pool = "live",
     ) -> None:
         self._materials = materials
+        self._pool = pool
         self._catalog = catalog
         self._limits = limits
         self._ledger = ledger
@@ -87,6 +95,10 @@ class Calls:
         resolved = self._catalog.resolve(model, endpoint)
         return resolved.card, resolved.snapshot
 
+    def engine_of(self, model: str, endpoint: str) -> Engine:
+        """What answers for a name now. Raises as ``open``, and EngineFailed."""
+        return self._engines.get(self._catalog.resolve(model, endpoint).deployment)
+
     def open(
         self,
         caller: Caller,
@@ -98,7 +110,7 @@ class Calls:
         demand: Demand,
         respond: dict[str, str],
         tier: str | None = None,
-        pool: Pool = "live",
+        pool: Pool | None = None,
         streams: bool = True,
         most: Bound | None = None,
     ) -> Call:
@@ -111,7 +123,7 @@ class Calls:
             demand: what it may use at most.
             respond: headers of the answer; those of the rate limits are put there when it is admitted.
             tier: the ``service_tier`` asked for.
-            pool: whose limits it counts against; batch has prices of its own, too.
+            pool: in place of that of all calls.
             streams: whether anything of the answer is given away before the call is settled.
             most: what it may use at most; reserved where the caller has a budget.
 
@@ -120,6 +132,7 @@ class Calls:
             Forbidden: the caller's project may not use it.
             InvalidRequest: the model does not serve this endpoint, or not in this service tier.
         """
+        pool = pool or self._pool
         resolved = self._catalog.resolve(model, endpoint)
         caller.policy.check_model(caller.project_id, model, resolved.card.id, resolved.snapshot.id)
         granted = service_tier(resolved.card, resolved.snapshot, tier)
@@ -168,7 +181,7 @@ class Call:
         opening: Opening,
         resolved: Resolved,
         engines: EnginePool,
-        ledger: Ledger,
+        ledger: Ledger | HeldLedger,
         budgets: Budgets,
         metrics: Metrics,
         admit: Callable[[], Awaitable[Admission | None]],
@@ -235,6 +248,11 @@ class Call:
         return self._opening.project_id
 
     @property
+    def priority(self) -> int:
+        """Its place in an engine's queue: the higher goes first, and lines of batches wait for everything else."""
+        return -1 if self._opening.batch else int(self.service_tier == "priority")
+
+    @property
     def decoding(self) -> DecodingDefaults:
         """Sampling where the request says nothing."""
         return self.deployment.decoding if isinstance(self.deployment, Embedded) else DecodingDefaults()
@@ -263,6 +281,10 @@ class Call:
             self._opened = self._ledger.open(opening, self.usage)
         else:
             self._ledger.open_lazily(opening, self.usage)
+
+    def tell(self, name: str, value: str) -> None:
+        """A header of the answer. Has no effect once the answer has begun."""
+        self._respond[name] = value
 
     async def answering(self) -> None:
         """To be awaited before anything of the answer is given away: from here on the call is on the books."""

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from inhouse.catalog import Catalog, Resolved
 from inhouse.catalog.cards import Cards
-from inhouse.catalog.served import ServedBy
-from inhouse.engines.deployments import Embedded, Hosted
+from inhouse.catalog.served import Change, ServedBy
+from inhouse.engines.deployments import Deployment, Embedded, Hosted
 from inhouse.engines.pool import EnginePool
 from inhouse.metering.speeds import Speeds
 
@@ -31,6 +31,14 @@ class Serving:
         found = self._catalog.find(snapshot)
         return None if found is None else await self._describe(found)
 
+    async def changes(self, model: str) -> list[Change]:
+        """What has been bound to a model, newest first, the shipped default last."""
+        found = []
+        for each in await self._catalog.bindings.history(model):
+            weights, engine = (None, "") if each.deployment is None else _named(each.deployment, model)
+            found.append(Change(weights=weights, engine=engine, bound_at=each.bound_at, actor=each.actor))
+        return found
+
     async def _describe(self, found: Resolved) -> ServedBy:
         deployment = found.deployment
         engine = self._engines.describe(deployment)
@@ -41,6 +49,7 @@ class Serving:
                 weights=deployment.title,
                 engine="llama.cpp",
                 window=engine.window or found.card.context_window,
+                window_strategy=deployment.window_strategy,
                 bound_since=since,
                 state=engine.state,
                 sha256=deployment.sha256,
@@ -64,7 +73,18 @@ class Serving:
             engine="OpenAI-compatible server",
             where=urlsplit(target.url).netloc,
             window=engine.window or found.card.context_window,
+            window_strategy=deployment.window_strategy,
             bound_since=since,
             state=engine.state,
             reads_images=True,
         )
+
+
+def _named(deployment: Deployment, model: str) -> tuple[str, str]:
+    """Title of the weights and name of the engine."""
+    if isinstance(deployment, Embedded):
+        return deployment.title, "llama.cpp"
+    if isinstance(deployment, Hosted):
+        return deployment.title, deployment.runs_on
+    target = deployment.upstream.targets[0]
+    return target.model or model, f"OpenAI-compatible server, {urlsplit(target.url).netloc}"

@@ -366,6 +366,60 @@ async def test_a_client_that_leaves_ends_the_running_tools(make: Make, bench: Be
     assert [item["status"] for item in stored["output"]] == ["incomplete"]
 
 
+SCRIPT = (["Let me see. ", calling("file_search", "a")], ["It says ", "found."])
+
+
+@pytest.mark.parametrize("background", [False, True])
+async def test_a_client_that_leaves_after_each_event(make: Make, bench: Bench, background: bool) -> None:
+    """Before the call, in the middle of it, while the model reads of it, after the last event: a response that is
+    answered at once ends there, one in the background goes on."""
+    whole = make(*SCRIPT)
+    await whole.runner.start()
+    body = {"input": "Hi", "tools": [SEARCH], "background": background}
+    count = len(await ask(whole, background=background))
+    assert count > 15
+    await whole.runner.stop()
+    for stage in range(1, count + 1):
+        platform = make(*SCRIPT)
+        await platform.runner.start()
+        stream = await platform.stream(body)
+        seen: list[dict[str, Any]] = []
+        async for event in events(stream):
+            seen.append(event)
+            if len(seen) == stage:
+                break
+        await stream.batches.aclose()
+        id = seen[0]["response"]["id"]
+        async with asyncio.timeout(20):
+            while (kept := await platform.call("getResponse", response_id=id))["status"] in ("queued", "in_progress"):
+                assert background, f"event {stage} left it {kept['status']}"
+                await asyncio.sleep(0.01)
+        await platform.runner.stop()
+        ended = "completed" if background or seen[-1]["type"] == "response.completed" else "cancelled"
+        # What was told in one piece with the last event was complete when the client left.
+        assert kept["status"] in (ended, "completed"), f"event {stage}, {seen[-1]['type']}"
+        assert all(item["status"] in ("completed", "incomplete") for item in kept["output"])
+        assert (bench.running, platform.engine.open) == (0, 0), f"event {stage}, {seen[-1]['type']}"
+
+
+@pytest.mark.parametrize("place", range(4))
+async def test_an_engine_that_fails_at_each_piece(make: Make, bench: Bench, place: int) -> None:
+    pieces: list[list[str | Exception]] = [[*turn] for turn in SCRIPT]
+    pieces[place // 2][place % 2] = EngineFailed("out of memory")
+    platform = make(*pieces)
+    if place == 0:
+        with pytest.raises(Exception, match="The server had an error"):
+            await ask(platform)
+    else:
+        told = await ask(platform)
+        assert told[-1]["type"] == "response.failed"
+        kept = await platform.call("getResponse", response_id=told[0]["response"]["id"])
+        assert kept["status"] == "failed"
+        assert all(item["status"] in ("completed", "incomplete") for item in kept["output"])
+    assert (bench.running, bench.closed, platform.engine.open) == (0, 1, 0)
+    assert [state for state, _ in await platform.settled()] == ["settled"]
+
+
 async def test_a_background_response_runs_tools_and_is_cancelled_in_one(make: Make, bench: Bench) -> None:
     platform = make([calling("file_search", "a")], ["Done."], [calling("file_search", "b")])
     await platform.runner.start()

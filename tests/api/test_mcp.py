@@ -14,6 +14,7 @@ from tests.mcp_servers import MCPServer, each_server, serve_guarded, serve_old_s
 
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.mcp import mcp_maker
+from inhouse.kit.addresses import LOOPBACK, Reach
 from inhouse.kit.errors import FailedDependency, InvalidRequest
 from inhouse.storage.database import Database
 from inhouse.tools.mcp import Bounds
@@ -48,7 +49,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
     made: list[Platform] = []
 
     def make(*script: Sequence[str | Exception], bounds: Bounds | None = None) -> Platform:
-        hosts = HostedTools({"mcp": mcp_maker("loopback", bounds or Bounds(list_s=10, call_s=10))})
+        hosts = HostedTools({"mcp": mcp_maker(Reach(LOOPBACK), bounds or Bounds(list_s=10, call_s=10))})
         made.append(Platform(database, ScriptedEngine(*script), hosts))
         return made[-1]
 
@@ -211,6 +212,24 @@ async def test_a_call_waits_for_approval_and_is_made_with_it(make: Make, streama
     await respond(platform, streamable, previous_response_id=second["id"])
     assert streamable.seen()["calls"].count("add") == before + 1
     assert platform.engine.prompts[-1].count("call numbers__add") == 1
+
+
+async def test_an_allowed_call_needs_its_server_again(make: Make, streamable: MCPServer) -> None:
+    platform = make([ADD], ["Well."])
+    before = streamable.seen()["calls"].count("add")
+    first = await respond(platform, streamable, fields={"require_approval": "always"})
+    asked = first["output"][1]["id"]
+    approval = {"type": "mcp_approval_response", "approval_request_id": asked, "approve": True}
+    body = {"input": [approval], "previous_response_id": first["id"]}
+    for tools in ([], [tool(streamable, server_label="others")]):
+        with pytest.raises(InvalidRequest, match=f"'{asked}' allows cannot be made: MCP server 'numbers'") as refused:
+            await platform.call("createResponse", {**body, "tools": tools})
+        assert refused.value.param == "tools"
+    # Not to allow it needs no server.
+    refusal = {**approval, "approve": False}
+    answer = await platform.call("createResponse", {**body, "input": [refusal]})
+    assert answer["status"] == "completed"
+    assert streamable.seen()["calls"].count("add") == before
 
 
 async def test_what_is_not_approved_is_not_done(make: Make, streamable: MCPServer) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from inhouse.engines.deployments import Embedded
 from inhouse.engines.protocol import EngineBusy, EngineFailed
 from inhouse.kit.errors import APIError, InvalidRequest, NotFound, Overloaded
 from inhouse.storage.database import Database
@@ -430,6 +431,8 @@ async def test_truncation_drops_the_oldest_items_and_keeps_the_instructions(make
     platform = make(["Hello"], window=400)
     turns = [{"role": "user", "content": f"turn {number} " + "x" * 40} for number in range(20)]
     body = {"instructions": "Always keep this.", "input": turns}
+    native = Embedded(weights="native.gguf", title="Native", window_strategy="native")
+    await platform.calls._catalog.bindings.bind("gpt-4.1", native, "test")
     with pytest.raises(InvalidRequest) as refused:
         await platform.call("createResponse", body)
     assert refused.value.code == "context_length_exceeded"

@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 import uvicorn
 from openai import AsyncOpenAI
+from openai import NotFoundError as NoSuchResponse
+from test_hosted_loop import SEARCH, Bench, Searching, calling
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from inhouse.access import Caller
+from inhouse.access.policies import NO_POLICY, Policy
 from inhouse.api.dispatch import Dispatcher
+from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
 from inhouse.api.responses.socket import MOST_LANES, MOST_WAITING, ResponsesSocket
 from inhouse.api.socket import sockets_of
 from inhouse.engines.protocol import EngineFailed
@@ -32,11 +36,12 @@ class Doors:
 
     def __init__(self) -> None:
         self.revoked = False
+        self.policy = NO_POLICY
 
     async def authenticate(self, headers: Mapping[str, str], method: str = "", path: str = "") -> Caller:
         if headers.get("authorization") != f"Bearer {KEY}" or self.revoked:
             raise Unauthenticated("Incorrect API key provided.", code="invalid_api_key")
-        return Caller("org-one", "proj_one", "key_one")
+        return Caller("org-one", "proj_one", "key_one", policy=self.policy)
 
 
 class Served:
@@ -60,8 +65,8 @@ def database_url(tmp_path: Any) -> str:
 @pytest.fixture
 def serve(database: Database) -> Serve:
     @asynccontextmanager
-    async def serving(*script: Any, **options: Any) -> AsyncIterator[Served]:
-        platform, doors = Platform(database, ScriptedEngine(*script)), Doors()
+    async def serving(*script: Any, hosts: HostedTools = NO_HOSTED_TOOLS, **options: Any) -> AsyncIterator[Served]:
+        platform, doors = Platform(database, ScriptedEngine(*script), hosts), Doors()
         face = ResponsesSocket(platform.service, **options)
         app = Dispatcher(platform.operations.values(), doors, sockets=sockets_of(face))
         port = sockets.create_server(("127.0.0.1", 0))
@@ -161,6 +166,37 @@ async def test_a_stored_response_can_be_gone_on_from_anywhere(serve: Serve) -> N
             await connection.response.create(model="gpt-4.1", input="More", previous_response_id=stored)
             assert (await turn(connection))[-1]["type"] == "response.completed"
         assert served.engine.prompts[1] == "user: Hi\nassistant: Hello\nuser: More"
+
+
+async def test_a_hosted_tool_runs_and_what_it_found_is_gone_on_from(serve: Serve) -> None:
+    bench = Bench()
+    hosts = HostedTools({"file_search": lambda tool, circumstances: Searching(bench)})
+    asked: dict[str, Any] = {"model": "gpt-4.1", "store": False, "tools": [SEARCH]}
+    async with serve([calling("file_search", "a")], ["Found."], ["Well."], hosts=hosts) as served:
+        async with served.client.responses.connect() as connection:
+            await connection.response.create(input="Hi", **asked)
+            told = await turn(connection)
+            check_order(told)
+            first = told[-1]["response"]
+            assert [item["type"] for item in first["output"]] == ["file_search_call", "message"]
+            await connection.response.create(input="And?", previous_response_id=first["id"], **asked)
+            assert (await turn(connection))[-1]["type"] == "response.completed"
+        assert "call file_search" in served.engine.prompts[-1]
+        assert "tool: found a" in served.engine.prompts[1]
+        assert (bench.ran, bench.running, bench.closed) == (["a"], 0, 2)
+
+
+async def test_where_nothing_may_be_retained_nothing_is(serve: Serve) -> None:
+    async with serve(["Hello"], ["Again"]) as served:
+        served.doors.policy = Policy(zero_retention=True)
+        async with served.client.responses.connect() as connection:
+            await connection.response.create(model="gpt-4.1", input="Hi", store=True)
+            first = (await turn(connection))[-1]["response"]
+            assert first["store"] is False
+            await connection.response.create(model="gpt-4.1", input="More", previous_response_id=first["id"])
+            assert (await turn(connection))[-1]["type"] == "response.completed"
+        with pytest.raises(NoSuchResponse):
+            await served.client.responses.retrieve(first["id"])
 
 
 async def test_a_warm_up_generates_nothing_and_can_be_gone_on_from(serve: Serve) -> None:

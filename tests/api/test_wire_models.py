@@ -10,14 +10,27 @@ from inhouse.api.models import wire
 def test_the_sdk_takes_models() -> None:
     page = wire.ModelList(
         data=[
-            wire.Model(id="gpt-4.1", created=1, owned_by="openai", served_by="Qwen2.5 on llama.cpp, this machine"),
+            wire.Model(
+                id="gpt-4.1",
+                created=1,
+                owned_by="openai",
+                served_by="Qwen2.5 on llama.cpp, this machine",
+                context_window=1_047_576,
+                deployed_window=32_768,
+                window_strategy="read",
+            ),
             wire.Model(id="o3-mini", created=1, owned_by="openai", shutdown_date="2030-01-01"),
         ]
     )
     sent = msgspec.json.decode(msgspec.json.encode(page))
     assert sent["object"] == "list"
     first, second = (SDKModel.model_validate(model, strict=True) for model in sent["data"])
-    assert first.model_extra == {"served_by": "Qwen2.5 on llama.cpp, this machine"}
+    assert first.model_extra == {
+        "served_by": "Qwen2.5 on llama.cpp, this machine",
+        "context_window": 1_047_576,
+        "deployed_window": 32_768,
+        "window_strategy": "read",
+    }
     assert second.shutdown_date == "2030-01-01"
     assert sent["data"][1]["served_by"] is None
 

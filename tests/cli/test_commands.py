@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from inhouse.access import Access
@@ -23,6 +24,7 @@ from inhouse.cli import models as models_module
 from inhouse.doctor import Check
 from inhouse.engines.weights import WeightsCache, find_manifest
 from inhouse.storage.database import Database
+from inhouse.storage.schema import users
 
 Run = Callable[..., Result]
 
@@ -87,6 +89,22 @@ def test_an_admin_key(run: Run, tmp_path: Path) -> None:
     secret = run("keys", "create", "--admin").stdout.strip()
     assert secret.startswith(PREFIXES["admin"])
     assert asyncio.run(authenticated(tmp_path, secret)).admin
+
+
+def test_a_key_of_somebody_who_is_no_member_says_so(run: Run, tmp_path: Path) -> None:
+    assert "warning" not in run("keys", "create", "nobody's").stderr
+    database = Database(f"sqlite:///{tmp_path / 'data' / 'inhouse.db'}")
+
+    async def add_user() -> None:
+        organization = (await Access(database).bootstrap()).organization_id
+        row = {"id": "user-1", "organization_id": organization, "name": "Ada", "email": "a@b.c", "role": "reader"}
+        await database.write(lambda connection: connection.execute(insert(users).values(**row, added_at=1)) and None)
+        await database.close()
+
+    asyncio.run(add_user())
+    made = run("keys", "create", "Ada's", "--user", "user-1")
+    assert "the key allows nothing until user-1 is a member of proj_" in made.stderr
+    assert made.stdout.startswith(PREFIXES["project"])
 
 
 def test_the_list_shows_what_expired(run: Run, tmp_path: Path) -> None:

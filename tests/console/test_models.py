@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from inhouse.catalog.cards import TIERS, Card, Cards, load_cards
-from inhouse.catalog.served import ServedBy
+from inhouse.catalog.served import Change, ServedBy
 from inhouse.console.models import Viewer, model_pages
 from inhouse.kit.money import format_dollars
 
@@ -45,6 +45,10 @@ class View:
 
     async def served_by(self, snapshot_id: str) -> ServedBy | None:
         return self.served.get(snapshot_id)
+
+    async def changes(self, model: str) -> list[Change]:
+        bound = Change(weights="Better <weights>", engine="llama.cpp", bound_at=HERE.bound_since, actor="cli")
+        return [bound, Change(weights=HERE.weights, engine="llama.cpp")] if model == "gpt-4.1" else []
 
 
 async def openapi(_: Request) -> JSONResponse:
@@ -199,7 +203,8 @@ def test_every_card_has_a_page_with_its_own_facts(browser: TestClient, card: Car
     if card.embedding is not None:
         assert f"{card.embedding.dimensions:,} dimensions" in text
     for price in (card.prices.standard.input, card.prices.standard.output):
-        assert price is None or format_dollars(price.per_million) in text
+        assert not price or format_dollars(price.per_million) in text
+    assert not re.search(r"\$0\.00(?!\d)", text)
     for snapshot in card.snapshots:
         assert snapshot.id in text
     for title, limits in (("Standard", card.limits.standard), ("Long context", card.limits.long_context)):
@@ -448,3 +453,63 @@ def test_a_head_request_has_no_body(browser: TestClient) -> None:
     answer = browser.head("/models/gpt-4.1")
     assert (answer.status_code, answer.content) == (200, b"")
     assert browser.post("/models").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [
+        ("whisper-1", ["Audio", "$0.006", "Per minute"]),
+        ("tts-1", ["Speech", "$15.00", "Per 1M characters"]),
+        ("text-embedding-3-small", ["Input", "$0.02", "Per 1M tokens"]),
+        ("gpt-4o-mini-tts", ["Input", "$0.60", "Audio output", "$12.00"]),
+        ("gpt-4o-transcribe", ["Text input", "$2.50", "Audio input", "$6.00", "Output", "$10.00"]),
+        ("omni-moderation-latest", ["Use", "Free"]),
+    ],
+)
+def test_every_kind_of_model_has_prices_in_its_own_unit(browser: TestClient, model: str, wanted: list[str]) -> None:
+    html = browser.get(f"/models/{model}").text
+    section = html[html.index('id="pricing"') : html.index('id="tool-fees"')]
+    text = " ".join(section.split())
+    at = -1
+    for each in wanted:
+        place = text.find(each) if each.startswith("Per ") else (at := text.find(f">{each}", at + 1))
+        assert place >= 0, each
+    assert not re.search(r"\$0\.00(?!\d)", browser.get("/models", params={"q": model}).text)
+
+
+def test_the_list_can_be_filtered(browser: TestClient) -> None:
+    def found(**asked: str) -> set[str]:
+        return set(re.findall(r'<h2><a href="/models/([^"]+)">', browser.get("/models", params=asked).text))
+
+    assert found(capability="embeddings") == {card.id for card in CARDS if card.endpoints.embeddings}
+    assert found(served="1") == {"gpt-4.1"}
+    retired = {card.id for card in CARDS if card.deprecation and card.deprecation.status == "retired"}
+    assert retired
+    assert found(current="1") == {card.id for card in CARDS} - retired
+    assert found(capability="chat_completions", q="nano") == {"gpt-4.1-nano"}
+    assert found(capability="__class__") == {card.id for card in CARDS}
+
+
+def test_models_are_compared_side_by_side(browser: TestClient) -> None:
+    html = browser.get("/models/compare?model=gpt-4.1&model=o3-mini&model=gpt-4.1-2025-04-14").text
+    assert table_rows(html, "Input price, per 1M tokens") == [["GPT-4.1", "$2.00"], ["o3-mini", "$1.10"]]
+    assert table_rows(html, "Speed measured here, tokens a second")[1] == ["o3-mini", "None"]
+    assert re.findall(r'<th scope="col"><a href="/models/([^"]+)">', html) == ["gpt-4.1", "o3-mini"]
+
+
+def test_a_comparison_takes_whatever_is_asked(browser: TestClient) -> None:
+    names = "&".join(f"model={card.id}" for card in CARDS)
+    html = browser.get(f"/models/compare?{names}").text
+    assert len(re.findall(r'<th scope="col"><a href="/models/([^"]+)">', html)) == 4
+    strange = browser.get("/models/compare", params={"model": ["<script>", "gpt-4.1"]})
+    assert strange.status_code == 200
+    assert "No such model: &lt;script&gt;" in strange.text
+    assert "Choose at least two" in strange.text
+
+
+def test_the_change_log_tells_every_binding(browser: TestClient) -> None:
+    text = "\n".join(main_of(browser.get("/models/gpt-4.1").text).lines)
+    assert "Better <weights> on llama.cpp Now" in text
+    assert "Nov 22, 2026, 14:03 UTC, by cli" in text
+    assert "Shipped as the default" in text
+    assert "Change log" not in browser.get("/models/o3-mini").text

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from inhouse.engines.llama.admission import Admission, Lease
+from inhouse.engines.llama.admission import Admission, Lease, Rank
 from inhouse.engines.protocol import EngineBusy
 
 
@@ -76,7 +76,7 @@ async def test_a_full_queue_is_told() -> None:
     await settle()
     with pytest.raises(EngineBusy):
         await admission.acquire(admission.rank(0), 10, resumable=True)
-    again = asyncio.create_task(admission.acquire((0, 0), 10, resumable=True, again=True))
+    again = asyncio.create_task(admission.acquire(Rank(0, 0, 0, ""), 10, resumable=True, again=True))
     await settle()
     assert not again.done(), "who ran before may wait whatever the queue's length"
     again.cancel()
@@ -238,3 +238,45 @@ async def test_a_wait_that_is_too_long_is_refused_and_leaves_nothing() -> None:
     admission.release(running)
     admission.release(await resumed)
     assert (admission.running, admission.queued, admission.reserved) == (0, 0, 0)
+
+
+async def test_batches_give_up_their_places() -> None:
+    admission = Admission(slots=2, kv_tokens=100, max_queue=9)
+    line = await admission.acquire(admission.rank(-1, "a"), 10, resumable=True)
+    fixed = await admission.acquire(admission.rank(-1, "a"), 10, resumable=False)
+    asked = asyncio.create_task(admission.acquire(admission.rank(0, "b"), 10, resumable=True))
+    await asyncio.sleep(0)
+    assert (line.preempted, fixed.preempted) == (True, False)
+    admission.release(line)
+    again = asyncio.create_task(admission.acquire(line.rank, 10, resumable=True, again=True))
+    await asyncio.sleep(0)
+    lease = await asked
+    assert not again.done()
+    assert not lease.preempted
+    admission.release(lease)
+    assert await again
+
+
+async def test_only_as_many_places_as_are_wanted() -> None:
+    admission = Admission(slots=3, kv_tokens=100, max_queue=9)
+    lines = [await admission.acquire(admission.rank(-1, "a"), 30, resumable=True) for _ in range(3)]
+    first = asyncio.create_task(admission.acquire(admission.rank(0, "b"), 10, resumable=True))
+    await asyncio.sleep(0)
+    assert [line.preempted for line in lines] == [False, False, True]
+    other = asyncio.create_task(admission.acquire(admission.rank(0, "c"), 10, resumable=True))
+    await asyncio.sleep(0)
+    assert [line.preempted for line in lines] == [False, True, True]
+    for line in lines[1:]:
+        admission.release(line)
+    assert await first
+    assert await other
+
+
+async def test_batches_do_not_displace_each_other() -> None:
+    admission = Admission(slots=1, kv_tokens=100, max_queue=9)
+    line = await admission.acquire(admission.rank(-1, "a"), 10, resumable=True)
+    other = asyncio.create_task(admission.acquire(admission.rank(-1, "b"), 10, resumable=True))
+    await asyncio.sleep(0)
+    assert not line.preempted
+    admission.release(line)
+    assert await other

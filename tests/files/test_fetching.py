@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
-from inhouse.files.fetching import Fetcher, FetchError, _is_public
+from inhouse.files.fetching import Fetcher, FetchError, TooLarge
+from inhouse.kit.addresses import AddressRefused, Reach
 
 
 @pytest.mark.parametrize(
@@ -29,24 +32,50 @@ async def test_only_public_addresses_are_reached(url: str) -> None:
         await Fetcher().fetch(url, 1000)
 
 
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("1.1.1.1", True),
-        ("2606:4700::1111", True),
-        ("192.168.1.1", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),
-        ("224.0.0.1", False),
-        ("fd00::1", False),
-        ("fe80::1", False),
-        ("::ffff:10.0.0.1", False),
-        ("2002:7f00:1::", False),
-        ("64:ff9b::7f00:1", False),
-    ],
-)
-def test_what_is_public(address: str, public: bool) -> None:
-    assert _is_public(ipaddress.ip_address(address)) is public
+async def test_what_is_refused_is_there_where_it_is_allowed() -> None:
+    """So the refusals above are not of servers that do not answer."""
+    async with serving(lambda request: web.Response(body=b"inside", content_type="text/plain")) as port:
+        for host in ("127.0.0.1", "localhost"):
+            url = f"http://{host}:{port}/a%20b.txt"
+            assert await Fetcher("any").fetch(url, 6) == (b"inside", "text/plain", "a b.txt")
+            with pytest.raises(TooLarge):
+                await Fetcher("any").fetch(url, 5)
+            with pytest.raises(FetchError, match="Error while downloading"):
+                await Fetcher().fetch(url, 6)
+
+
+async def test_a_redirect_is_looked_at_as_the_first_address_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        raise web.HTTPFound(f"http://127.0.0.1:{request.url.port}/secret")
+
+    async with serving(answer) as port:
+        monkeypatch.setattr("inhouse.kit.addresses.Reach.allows", lambda reach, address: True)
+        monkeypatch.setattr("inhouse.kit.addresses.Reach.check_host", refuse_literal)
+        with pytest.raises(FetchError):
+            await Fetcher().fetch(f"http://localhost:{port}/public", 100)
+    assert asked == ["/public"]
+
+
+def refuse_literal(reach: Reach, host: str) -> None:
+    if host[0].isdigit():
+        raise AddressRefused(host)
+
+
+@asynccontextmanager
+async def serving(answer: Callable[[web.Request], web.Response]) -> AsyncIterator[int]:
+    async def handle(request: web.Request) -> web.Response:
+        return answer(request)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
 
 
 async def test_nothing_is_reached_when_it_is_off() -> None:

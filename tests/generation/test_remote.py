@@ -260,6 +260,7 @@ async def test_a_whole_answer(walk: Walk, server: Scripted) -> None:
             "rejected_prediction_tokens": 0,
             "units": 0,
             "fee_nanos": 0,
+            "unread_tokens": 0,
         },
     ]
     [row] = await walk.rows()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
-from inhouse.kit.addresses import PRIVATE, AddressRefused, Reach, networks_of
+from inhouse.kit.addresses import ANYWHERE, LOOPBACK, PRIVATE, AddressRefused, Reach, addresses_of, networks_of
+
+PUBLIC, NEAR, FAR = range(3)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +57,36 @@ def test_networks_that_are_allowed() -> None:
     assert not Reach(PRIVATE).allows("169.254.169.254")
 
 
+@pytest.mark.parametrize(
+    ("address", "least"),
+    [
+        ("93.184.215.14", PUBLIC),
+        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", PUBLIC),
+        ("127.0.0.1", NEAR),
+        ("127.8.8.8", NEAR),
+        ("::1", NEAR),
+        ("::ffff:127.0.0.1", NEAR),
+        ("10.0.0.1", FAR),
+        ("172.16.4.4", FAR),
+        ("192.168.1.1", FAR),
+        ("fd00::1", FAR),
+        ("::ffff:10.0.0.1", FAR),
+        ("2002:0a00:0001::1", FAR),
+        ("64:ff9b::a00:1", FAR),
+        ("169.254.169.254", None),
+        ("::ffff:169.254.169.254", None),
+        ("fe80::1", None),
+        ("0.0.0.0", None),
+        ("::", None),
+        ("224.0.0.1", None),
+        ("ff02::1", None),
+    ],
+)
+def test_how_far_an_address_is(address: str, least: int | None) -> None:
+    for place, networks in enumerate(((), LOOPBACK, PRIVATE)):
+        assert Reach(networks).allows(address) == (least is not None and place >= least), networks
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "127.1", "::1", "1.2.3.4.5"])
 def test_literal_hosts(host: str) -> None:
     with pytest.raises(AddressRefused):
@@ -65,3 +101,22 @@ def test_names_are_left_to_the_resolver() -> None:
 def test_what_is_no_network() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         networks_of(["nonsense"])
+
+
+async def test_a_name_leads_to_allowed_addresses_only_or_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[list[str]] = []
+
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in answers.pop(0)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with ThreadPoolExecutor(1) as threads:
+        for refused in (["127.0.0.1"], ["8.8.8.8", "10.0.0.1"], []):
+            answers.append(refused)
+            with pytest.raises(AddressRefused):
+                await addresses_of("example.com", 443, Reach(), threads)
+        answers.append(["8.8.8.8", "9.9.9.9"])
+        found = await addresses_of("example.com", 443, Reach(), threads)
+        assert [each.address for each in found] == ["8.8.8.8", "9.9.9.9"]
+        answers.append(["8.8.8.8", "10.0.0.1"])
+        assert len(await addresses_of("example.com", 443, Reach(ANYWHERE), threads)) == 2

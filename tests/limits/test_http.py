@@ -265,5 +265,6 @@ async def test_a_refused_request_leaves_no_row_in_the_ledger(start: Start) -> No
     await running.use_up(1000)
     with pytest.raises(openai.RateLimitError):
         await running.client.with_options(max_retries=0).chat.completions.create(model="gpt-4.1", messages=MESSAGES)
+    await running.platform.ledger.written()
     count = await running.platform.database.read(lambda c: c.execute(select(func.count()).select_from(calls)).scalar())
     assert count == 1

@@ -30,14 +30,16 @@ USAGE = {"prompt_tokens": 12, "completion_tokens": CHUNKS, "total_tokens": 12 + 
 
 
 async def _complete(request: web.Request) -> web.StreamResponse:
-    """A chat engine that says CHUNKS words, one at a time."""
+    """A chat engine that says as many words as it is told, one at a time."""
     body = await request.json()
+    words = int(body["messages"][0]["content"])
     head = {"id": "chatcmpl-x", "created": 1, "model": "mock"}
     if not body.get("stream"):
-        await asyncio.sleep(CHUNK_S * 3)
-        message = {"role": "assistant", "content": "word " * CHUNKS}
+        await asyncio.sleep(CHUNK_S * (words // 8))
+        message = {"role": "assistant", "content": "word " * words}
         choices = [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}]
-        return web.json_response({**head, "object": "chat.completion", "choices": choices, "usage": USAGE})
+        usage = {**USAGE, "completion_tokens": words}
+        return web.json_response({**head, "object": "chat.completion", "choices": choices, "usage": usage})
     answer = web.StreamResponse(headers={"content-type": "text/event-stream"})
     await answer.prepare(request)
 
@@ -45,7 +47,6 @@ async def _complete(request: web.Request) -> web.StreamResponse:
         chunk = {**head, "object": "chat.completion.chunk", "choices": choices, **more}
         await answer.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
 
-    words = int(body["messages"][0]["content"])
     for _ in range(words):
         await send([{"index": 0, "delta": {"content": "word "}, "logprobs": None, "finish_reason": None}])
         await asyncio.sleep(CHUNK_S)

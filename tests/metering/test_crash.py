@@ -42,7 +42,7 @@ class Load:
             await asyncio.gather(*(self._client(session, url, number) for number in range(CLIENTS)))
 
     async def _client(self, session: aiohttp.ClientSession, url: str, number: int) -> None:
-        while await self.ask(session, url, stream=number % 4 != 0, words=CHUNKS):
+        while await self.ask(session, url, stream=number % 4 != 0, words=CHUNKS if number % 3 else 1):
             pass
 
     async def ask(self, session: aiohttp.ClientSession, url: str, stream: bool, words: int) -> bool:
@@ -139,3 +139,24 @@ async def test_a_killed_server_leaves_the_calls_of_others_alone(
     assert verdict.clean, verdict
     (row,) = await database.read(lambda c: c.execute(select(calls).where(calls.c.state == "settled")).all())
     assert {row.id: row.output_tokens} == surviving.completed == {row.id: 600}
+
+
+async def test_told_to_end_under_load(
+    database: Database, database_url: str, engine_url: str, tmp_path: Path, start_server: Any, make_platform: Any
+) -> None:
+    """Streams may be cut, but nothing is left to be settled, and no journal."""
+    load = Load(await make_platform(database, engine_url))
+    async with start_server(database_url, tmp_path / "server") as running:
+        work = asyncio.create_task(load.run(running.url))
+        await asyncio.wait_for(load.streaming.wait(), 30)
+        journal = None if database.file is None else database.file.with_name(f"{database.file.name}.ledger")
+        assert journal is None or any(journal.iterdir())
+        running.process.terminate()
+        await asyncio.wait_for(running.process.wait(), 30)
+        await asyncio.wait_for(work, 30)
+    assert journal is None or not any(journal.iterdir())
+    verdict = await verify(database)
+    assert verdict.clean, verdict
+    assert (verdict.open, verdict.interrupted) == (0, 0)
+    rows = {row.id: row for row in await database.read(lambda c: c.execute(select(calls)).all())}
+    assert all(rows[id].output_tokens == words for id, words in load.completed.items())

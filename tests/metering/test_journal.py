@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.metering.test_ledger import agree, kept, opening, rows, settlement
 
@@ -232,3 +233,89 @@ async def test_many_at_once_over_many_groups(
     assert {row.state for row in await rows(database)} == {"settled"}
     await agree(database)
     assert sum(row.input_tokens for row in await kept(database, 60)) == sum(range(500))
+
+
+async def test_an_end_in_one_file_and_its_beginning_in_the_other(database: Database, folder: Path) -> None:
+    """Whichever of the two files is read first."""
+    for first in range(2):
+        journal = Journal(folder, f"inst_dead{first}")
+        call = opening()
+        journal._parts[first].append(msgspec.json.encode(call) + b"\n")
+        journal._parts[1 - first].append(msgspec.json.encode(settlement(call.id)) + b"\n")
+        for part in journal._parts:
+            part.close()
+    ledger = Ledger(database, folder)
+    assert await ledger.start() == 0
+    assert [row.state for row in await rows(database)] == ["settled"] * 2
+    await agree(database)
+    await ledger.close()
+    assert list(folder.iterdir()) == []
+
+
+async def test_killed_while_the_database_is_told_of_a_call_that_then_ends(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(database, folder, beat_s=3600)
+    await ledger.start()
+    call = opening()
+    ledger.open_lazily(call)
+    write = database.write
+    never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(database, "write", lambda work: never)
+    ledger._flush()
+    await asyncio.sleep(0.01)
+    await ledger.settle(settlement(call.id))
+    die(ledger)
+    monkeypatch.setattr(database, "write", write)
+    after, interrupted = await restart(database, folder)
+    assert interrupted == 0
+    assert [(row.id, row.state) for row in await rows(database)] == [(call.id, "settled")]
+    await after.close()
+    never.cancel()
+
+
+async def test_a_call_that_ends_after_the_database_failed_has_its_row(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = database.write
+
+    async def broken(work: Any) -> Any:
+        raise OSError("busy")
+
+    call = opening()
+    ledger.open_lazily(call)
+    monkeypatch.setattr(database, "write", broken)
+    with pytest.raises(OSError, match="busy"):
+        await ledger.written()
+    monkeypatch.setattr(database, "write", write)
+    await ledger.settle(settlement(call.id))
+    await ledger.written()
+    assert [(row.id, row.state) for row in await rows(database)] == [(call.id, "settled")]
+    await agree(database)
+
+
+async def test_who_holds_a_journal_is_spared_however_late_its_beat(
+    ledger: Ledger, database: Database, folder: Path
+) -> None:
+    """A process that was stopped for a minute has ended calls, which only its journal knows."""
+    call, under_way = opening(), opening()
+    for each in (call, under_way):
+        await ledger.open(each)
+    await ledger.written()
+    await ledger.settle(settlement(call.id))
+    after, interrupted = await restart(database, folder)
+    assert interrupted == 0
+    await ledger.written()
+    assert {row.id: row.state for row in await rows(database)} == {call.id: "settled", under_way.id: "open"}
+    await after.close()
+
+
+async def test_lines_that_cannot_be_read_are_kept_aside(database: Database, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "inst_dead.0.jsonl").write_bytes(b'{"type":"open","id":"req_of_another_version"}\n')
+    ledger = Ledger(database, folder)
+    await ledger.start()
+    await ledger.close()
+    (kept_aside,) = folder.iterdir()
+    assert b"req_of_another_version" in kept_aside.read_bytes()
+    assert list(abandoned(folder)) == []

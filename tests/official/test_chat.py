@@ -47,7 +47,7 @@ def test_a_whole_answer(client: OpenAI, server: Server) -> None:
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
     assert usage.prompt_tokens_details.cached_tokens == 0
     assert usage.completion_tokens_details.reasoning_tokens == 0
-    row = server.call(completion._request_id)
+    row = server.settled(completion._request_id)
     assert (row["state"], row["status"], row["input_tokens"], row["output_tokens"]) == (
         "settled",
         200,
@@ -190,7 +190,7 @@ def test_a_service_tier_that_the_model_lacks_is_refused(client: OpenAI, tier: st
 
 def test_priority_costs_what_the_page_says(client: OpenAI, server: Server) -> None:
     completion = ask(client, model=CHAT, service_tier="priority", max_completion_tokens=2)
-    row = server.call(completion._request_id)
+    row = server.settled(completion._request_id)
     assert row["cost_nanos"] == completion.usage.prompt_tokens * 3500 + completion.usage.completion_tokens * 14_000
 
 
@@ -219,7 +219,7 @@ def test_a_long_prompt_is_cached_in_multiples_of_128_and_cheaper(client: OpenAI,
         completion = ask(client, messages=[*long, *user(question)], max_completion_tokens=1)
         total, cached = completion.usage.prompt_tokens, completion.usage.prompt_tokens_details.cached_tokens
         cost = (total - cached) * 100 + cached * 25 + completion.usage.completion_tokens * 400
-        assert server.call(completion._request_id)["cost_nanos"] == cost
+        assert server.settled(completion._request_id)["cost_nanos"] == cost
         return total, cached
 
     total, first = used("Who are you?")
@@ -236,11 +236,11 @@ def test_a_long_prompt_is_cached_in_multiples_of_128_and_cheaper(client: OpenAI,
 def test_what_does_not_fit_the_window_is_refused(client: OpenAI, tools: bool) -> None:
     options: dict[str, Any] = {"tools": [{"type": "function", "function": {"name": "f"}}]} if tools else {}
     with pytest.raises(BadRequestError) as refused:
-        ask(client, "word " * 10_000, **options)
+        ask(client, "word " * 1_100_000, **options)
     error = refused.value
     assert (error.code, error.param, error.type) == ("context_length_exceeded", "messages", "invalid_request_error")
     assert error.body["message"].startswith(
-        "This model's maximum context length is 8192 tokens. However, your messages"
+        "This model's maximum context length is 1047576 tokens. However, your messages"
     )
     what = "messages or functions" if tools else "messages"
     assert error.body["message"].endswith(f"Please reduce the length of the {what}.")

@@ -73,7 +73,7 @@ def test_usage_comes_last_and_is_null_before(server: Server) -> None:
     assert last["choices"] == []
     whole = server.http("POST", CHAT_PATH, COUNTING)
     assert last["usage"] == json.loads(whole.body)["usage"]
-    row = server.call(answer.headers["x-request-id"])
+    row = server.settled(answer.headers["x-request-id"])
     assert (row["state"], row["status"], row["output_tokens"]) == ("settled", 200, last["usage"]["completion_tokens"])
 
 
@@ -173,7 +173,7 @@ def test_what_is_wrong_before_the_first_chunk_is_an_http_error(client: OpenAI) -
     with pytest.raises(NotFoundError, match="does not exist"):
         client.chat.completions.create(**{**COUNTING, "model": "nope"}, stream=True)
     with pytest.raises(BadRequestError) as refused:
-        client.chat.completions.create(model=FAST, messages=user("word " * 10_000), stream=True)
+        client.chat.completions.create(model=FAST, messages=user("word " * 1_100_000), stream=True)
     assert refused.value.code == "context_length_exceeded"
 
 

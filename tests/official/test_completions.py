@@ -27,7 +27,7 @@ def test_a_text_goes_on(client: OpenAI, server: Server) -> None:
     assert (choice.index, choice.finish_reason, choice.logprobs) == (0, "length", None)
     usage = completion.usage
     assert (usage.completion_tokens, usage.total_tokens) == (6, usage.prompt_tokens + 6)
-    assert server.call(completion._request_id)["output_tokens"] == 6
+    assert server.settled(completion._request_id)["output_tokens"] == 6
 
 
 def test_sixteen_tokens_unless_told(client: OpenAI) -> None:

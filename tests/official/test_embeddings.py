@@ -31,7 +31,7 @@ def test_vectors(client: OpenAI, server: Server, model: str, dimensions: int) ->
     assert answer.usage.prompt_tokens == answer.usage.total_tokens == 6 + 1 + 4 + 3
     floats = client.embeddings.create(model=model, input=texts[0], encoding_format="float").data[0].embedding
     assert floats == pytest.approx(question)
-    row = server.call(answer._request_id)
+    row = server.settled(answer._request_id)
     assert (row["model"], row["input_tokens"], row["output_tokens"]) == (model, 14, 0)
 
 

@@ -172,6 +172,10 @@ class Access:
             known.policy,
         )
 
+    async def policy(self, organization_id: str, project_id: str) -> Policy:
+        """What bounds a project now, for work that goes on after its request."""
+        return await self._database.read(lambda connection: policy_of(connection, organization_id, project_id))
+
     async def create_key(
         self,
         name: str,
@@ -232,6 +236,13 @@ class Access:
         key = await self._database.write(work)
         self.forget()
         return NewKey(key, secret)
+
+    async def project_name(self, project_id: str) -> str:
+        """What a project is called; empty for the project of an admin key, which has none."""
+        if not project_id:
+            return ""
+        project = await self._database.read(lambda c: store.project(c, project_id))
+        return project.name if project else ""
 
     async def list_keys(self, *, organization_id: str | None = None, project_id: str | None = None) -> list[Key]:
         """Keys newest first, revoked ones too; of one organization or project, or all (the command line)."""

@@ -7,6 +7,8 @@ import hashlib
 import random
 import string
 
+from msgspec import UNSET, UnsetType
+
 from inhouse.api.operation import Request
 from inhouse.api.wire import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 from inhouse.kit.errors import InvalidRequest
@@ -52,12 +54,17 @@ def most_input_tokens(request: Request) -> int:
     return request.body_bytes + TEMPLATE_TOKENS
 
 
+def read_tokens(used: Usage) -> int | UnsetType:
+    """Input tokens that the model read, if these are not all."""
+    return used.input_tokens - used.unread_tokens if used.unread_tokens else UNSET
+
+
 def usage(used: Usage) -> CompletionUsage:
     return CompletionUsage(
         prompt_tokens=used.input_tokens,
         completion_tokens=used.output_tokens,
         total_tokens=used.input_tokens + used.output_tokens,
-        prompt_tokens_details=PromptTokensDetails(cached_tokens=used.cached_tokens),
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=used.cached_tokens, read_tokens=read_tokens(used)),
         completion_tokens_details=CompletionTokensDetails(
             reasoning_tokens=used.reasoning_tokens,
             accepted_prediction_tokens=used.accepted_prediction_tokens,

@@ -22,6 +22,7 @@ import msgspec
 import structlog
 
 from inhouse.access.scopes import missing_scope
+from inhouse.api.beta import check_beta
 from inhouse.api.cors import cors_headers
 from inhouse.api.forms import MOST_TEXT, read_form
 from inhouse.api.operation import Download, Headers, Operation, Request
@@ -158,6 +159,8 @@ class Exchange:
         )
         if not caller.may(operation.scope):
             raise missing_scope(operation.scope)
+        if operation.beta is not None:
+            check_beta(self._headers.get("openai-beta"), operation.beta)
         arguments = await self._arguments(operation, values)
         self._task = asyncio.current_task()
         self._watch_timer = asyncio.get_running_loop().call_later(_GRACE_S, self._begin_watch)
@@ -457,11 +460,16 @@ class Exchange:
         return facts
 
     def _failure(self) -> ServerError:
-        return ServerError(
-            "The server had an error while processing your request. Sorry about that! You can retry your request, or "
-            "tell the people who run this server if the error persists. (Please include the request ID "
-            f"{self._id} in your message.)"
-        )
+        return unforeseen(self._id)
+
+
+def unforeseen(request_id: str) -> ServerError:
+    """What a client is told of a defect."""
+    return ServerError(
+        "The server had an error while processing your request. Sorry about that! You can retry your request, or "
+        "tell the people who run this server if the error persists. (Please include the request ID "
+        f"{request_id} in your message.)"
+    )
 
 
 def _is_json(content_type: str) -> bool:

@@ -177,6 +177,9 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     if operation.deprecated:
         told["deprecated"] = True
     parameters = [*_path_parameters(operation, schemas), *_query_parameters(operation, schemas)]
+    if operation.beta is not None:
+        only = {"type": "string", "enum": [operation.beta]}
+        parameters.append({"name": "OpenAI-Beta", "in": "header", "required": True, "schema": only})
     if parameters:
         told["parameters"] = parameters
     if operation.body_kind != "none":
@@ -192,6 +195,10 @@ def _path_parameters(operation: Operation, schemas: _Schemas) -> list[dict[str, 
     ]
 
 
+PARAMETER = "x-parameter"
+"""In the schema of a query's field: the name that the official document gives it, where that has brackets."""
+
+
 def _query_parameters(operation: Operation, schemas: _Schemas) -> list[dict[str, Any]]:
     if operation.query_type is None:
         return []
@@ -199,6 +206,9 @@ def _query_parameters(operation: Operation, schemas: _Schemas) -> list[dict[str,
     required = schema.get("required", ())
     parameters = []
     for name, each in schema.get("properties", {}).items():
+        if (told := each.get(PARAMETER)) is not None:
+            each = {key: value for key, value in each.items() if key != PARAMETER}
+            name = told
         parameter: dict[str, Any] = {"name": name, "in": "query", "required": name in required, "schema": each}
         if "description" in each:
             parameter["description"] = each["description"]

@@ -145,6 +145,8 @@ class Operation:
     deprecated: bool
     scope: str
     """What the caller's key must allow, see ``access.scopes``."""
+    beta: str | None
+    """What the header ``OpenAI-Beta`` has to name."""
     errors: tuple[type[APIError], ...]
     """Errors beyond those that every operation can answer with."""
     parameters: tuple[tuple[str, Any], ...]
@@ -179,6 +181,7 @@ def operation(
     style: Style = "named",
     deprecated: bool = False,
     scope: str | None = None,
+    beta: str | None = None,
     max_bytes: int | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated method as an operation of the API.
@@ -191,6 +194,7 @@ def operation(
         status: of a success.
         style: ``legacy`` for the older routes' wording of unknown and missing top-level parameters.
         scope: what the caller's key must allow; by default what ``access.scopes.scope_of`` says.
+        beta: what the header ``OpenAI-Beta`` has to name, e.g. ``assistants=v2``.
         max_bytes: that a body, or a form's files together, may have; by default what the settings say.
 
     Raises:
@@ -209,6 +213,7 @@ def operation(
             style,
             deprecated,
             scope or scope_of(method, path),
+            beta,
             max_bytes,
         )
         return handler
@@ -258,6 +263,7 @@ def _read(
     style: Style,
     deprecated: bool,
     scope: str,
+    beta: str | None,
     max_bytes: int | None,
 ) -> Operation:
     where = f"{handler.__module__}.{handler.__qualname__} ({method} {path})"
@@ -349,6 +355,7 @@ def _read(
         style=style,
         deprecated=deprecated,
         scope=scope,
+        beta=beta,
         errors=errors,
         parameters=tuple(parameters),
         body_kind=body_kind,

@@ -1,6 +1,8 @@
 """The faces whose operations make up the API."""
 
+from inhouse.api.assistants.routes import Assistants, Runs, Threads
 from inhouse.api.audio.routes import Audio
+from inhouse.api.batches.routes import Batches
 from inhouse.api.chat.routes import Chat
 from inhouse.api.completions.routes import Completions
 from inhouse.api.conversations.routes import Conversations
@@ -24,10 +26,14 @@ FACES = (
     Responses,
     Conversations,
     Completions,
+    Assistants,
+    Threads,
+    Runs,
     Embeddings,
     Moderations,
     Audio,
     FilesFace,
+    Batches,
     UploadsFace,
     VectorStoresFace,
     Models,

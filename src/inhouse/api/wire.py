@@ -99,6 +99,9 @@ class PromptTokensDetails(ResponseObject, kw_only=True):
     text_tokens: Annotated[int | UnsetType, doc("Tokens of text.")] = UNSET
     image_tokens: Annotated[int | UnsetType, doc("Tokens of images.")] = UNSET
     cache_write_tokens: Annotated[int | UnsetType, doc("Tokens written to the cache for later requests.")] = UNSET
+    read_tokens: Annotated[
+        int | UnsetType, doc("Tokens that the model read, where it read only passages of a longer prompt.")
+    ] = UNSET
 
 
 class CompletionTokensDetails(ResponseObject, kw_only=True):

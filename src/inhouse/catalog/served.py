@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from inhouse.engines.deployments import WindowStrategy
+
 
 class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """The deployment behind a snapshot. None stands for what is not known, or not measured yet."""
@@ -19,6 +21,8 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """``this machine``, or the host of the upstream."""
     window: int
     """Tokens that prompt and completion may fill together here; may be less than the card's window."""
+    window_strategy: WindowStrategy = "native"
+    """What is done with a prompt that only the card's window holds."""
     bound_since: datetime
     """When the snapshot was bound to these weights; with a time zone."""
     state: Literal["ready", "stopped", "failed"]
@@ -30,3 +34,12 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """SPDX identifier of the licence of the weights."""
     prefill_tokens_per_second: float | None = None
     decode_tokens_per_second: float | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One binding in a model's history. ``weights`` is None where it was unbound; ``bound_at`` for what is shipped."""
+
+    weights: str | None
+    engine: str = ""
+    bound_at: datetime | None = None
+    actor: str = ""

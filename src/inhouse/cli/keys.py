@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from inhouse.access import Access
+from inhouse.access.roles import granted
 from inhouse.access.scopes import Permission
 from inhouse.api.organization.people.users import user_of
-from inhouse.cli.common import DataDir, Refused, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told, with_database
 from inhouse.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -52,6 +54,13 @@ def create(
             scopes=tuple(scope or ()),
         )
         out.print(made.secret, soft_wrap=True)
+        key = made.key
+        if await database.read(lambda connection: granted(connection, user, key.project_id)) == frozenset():
+            err.print(
+                f"[yellow]warning:[/] the key allows nothing until {escape(user or '')} is a member of "
+                f"{key.project_id or 'the organization'}, or has a role there",
+                soft_wrap=True,
+            )
 
     with told():
         if scope and read_only:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -32,6 +33,16 @@ from inhouse.storage.database import Database
 
 TEXT_ENDPOINTS = frozenset({"chat_completions", "responses", "completions"})
 """What llama.cpp can serve of a card."""
+_LONGER = {"native": "refused", "read": "read in passages", "truncate": "without their oldest items"}
+
+
+class Strategy(StrEnum):
+    """``WindowStrategy``, for the command line."""
+
+    native = "native"
+    read = "read"
+    truncate = "truncate"
+
 
 app = typer.Typer(no_args_is_help=True, help="Models, and what serves them.")
 
@@ -79,6 +90,8 @@ def show(model: str, data_dir: DataDir = None) -> None:
         for place, binding in enumerate(await catalog.bindings.history(card.id)):
             name = "served by" if place == 0 else "before"
             out.print(f"  {name:9} {describe(binding.deployment)}, {_day(binding.bound_at)} by {binding.actor}")
+            if place == 0 and isinstance(binding.deployment, Embedded | Remote):
+                out.print(f"  longer prompts than it holds: {_LONGER[binding.deployment.window_strategy]}")
 
     with told():
         with_database(settings_of(data_dir), work)
@@ -110,6 +123,16 @@ def use(
         list[str] | None, typer.Option(help="Environment variable that holds the server's key, likewise.")
     ] = None,
     window: Annotated[int | None, typer.Option(min=1, help="Tokens of the deployment's window.")] = None,
+    window_strategy: Annotated[
+        Strategy | None,
+        typer.Option(
+            help="What is done with prompts that are longer: refuse them (native), read passages (read), or drop the "
+            "oldest items (truncate). Weights of this machine read, servers refuse, unless told otherwise."
+        ),
+    ] = None,
+    read_tokens: Annotated[
+        int | None, typer.Option(min=256, help="Tokens of the passages that are read of a longer prompt.")
+    ] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Sequences that are generated at once.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Where a request names none.")] = None,
@@ -127,21 +150,29 @@ def use(
         if sum([bool(weights), bool(upstream), none]) != 1:
             raise Refused("name weights, or --upstream, or --none")
         deployment: Deployment | None = None
+        reading: dict[str, Any] = {"read_tokens": read_tokens}
+        if window_strategy is not None:
+            reading["window_strategy"] = window_strategy.value
         if upstream:
             deployment = Remote(
                 upstream=UpstreamSpec(targets=_targets(upstream, upstream_model or [], upstream_key_env or [])),
                 window=window,
+                **reading,
             )
         elif weights:
             local = _local(card, weights)
             if isinstance(local, Hosted):
-                if (window, temperature, top_p) != (None, None, None):
-                    raise Refused("--window, --temperature and --top-p are for models that write text")
+                if (window, window_strategy, read_tokens, temperature, top_p) != (None, None, None, None, None):
+                    raise Refused(
+                        "--window, --window-strategy, --read-tokens, --temperature and --top-p are for models that "
+                        "write text"
+                    )
                 deployment = msgspec.structs.replace(local, slots=slots, threads=threads, options=_options(option))
             elif option:
                 raise Refused("--option is for the models of hosts; this one runs on llama.cpp")
             else:
                 deployment = _tuned(local, window, slots, threads, temperature, top_p)
+                deployment = msgspec.structs.replace(deployment, **reading)
             pull_deployments(settings, [deployment])
 
         async def work(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The model pages: ``/models``, the list with its search, and ``/models/{id}``, one page a card."""
+"""The model pages: the list with its search, the comparison, and ``/models/{id}``, one page a card."""
 
 from __future__ import annotations
 
@@ -14,11 +14,25 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from inhouse.catalog.cards import TIERS, Card, Cards, LimitTable, Modality, Tier
-from inhouse.catalog.served import ServedBy
+from inhouse.catalog.served import Change, ServedBy
 from inhouse.catalog.terms import Terms, fields_of, load_fees, load_terms
+from inhouse.console.comparing import MOST, charts, rows
 from inhouse.console.pages import Pages
+from inhouse.console.prices import headline, price_lines, priced_by
 
 METRICS = ("input", "cached_input", "output")
+CAPABILITIES = {
+    "chat_completions": "Chat",
+    "embeddings": "Embeddings",
+    "transcription": "Transcription",
+    "speech_generation": "Speech",
+    "moderation": "Moderation",
+    "completions": "Legacy completions",
+    "fine_tuning": "Fine-tuning",
+    "function_calling": "Function calling",
+    "image": "Reads images",
+}
+"""What the list can be filtered by: an endpoint, a feature or a modality of the cards."""
 
 
 class ModelsView(Protocol):
@@ -30,12 +44,17 @@ class ModelsView(Protocol):
     async def served_by(self, snapshot_id: str) -> ServedBy | None:
         """What answers for a snapshot here, or None when nothing is bound to it."""
 
+    async def changes(self, model: str) -> list[Change]:
+        """What has been bound to a model, newest first."""
+
 
 class Viewer(msgspec.Struct, frozen=True):
     """Who looks at a page, once someone is signed in."""
 
     project: str
     tier: Tier | None = None
+    csrf: str = ""
+    """Proves that a change comes from a page of this session."""
 
 
 def model_pages(
@@ -43,6 +62,8 @@ def model_pages(
     *,
     missing: Collection[str] = (),
     viewer: Callable[[Request], Awaitable[Viewer | None]] | None = None,
+    pages: Pages | None = None,
+    playground: bool = False,
 ) -> list[Route]:
     """Routes of the model pages and of the assets they use.
 
@@ -50,9 +71,16 @@ def model_pages(
         view: the cards and their deployments.
         missing: what cards promise and this version does not serve yet, as ``endpoints.videos`` or ``tools.mcp``.
         viewer: who is signed in; their project is named and their usage tier marked. None: nobody ever is.
+        pages: templates and navigation, if the console has more than these pages.
+        playground: whether there is one to try a model in.
     """
-    site = _ModelPages(view, frozenset(missing), viewer)
-    return [Route("/models", site.index), Route("/models/{name}", site.model), site.pages.assets.route()]
+    site = _ModelPages(view, frozenset(missing), viewer, pages or Pages(), playground)
+    return [
+        Route("/models", site.index),
+        Route("/models/compare", site.compare),
+        Route("/models/{name}", site.model),
+        site.pages.assets.route(),
+    ]
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -69,20 +97,62 @@ class _ModelPages:
         view: ModelsView,
         missing: frozenset[str],
         viewer: Callable[[Request], Awaitable[Viewer | None]] | None,
+        pages: Pages,
+        playground: bool,
     ) -> None:
         self.view = view
         self.missing = missing
         self.viewer = viewer
-        self.pages = Pages()
+        self.pages = pages
+        self.playground = playground
         self.terms: Terms = load_terms()
         self.fees = list(load_fees().values())
 
     async def index(self, request: Request) -> Response:
-        query = request.query_params.get("q", "").strip()[:200]
+        asked = request.query_params
+        query = asked.get("q", "").strip()[:200]
+        capability = asked.get("capability", "") if asked.get("capability") in CAPABILITIES else ""
+        only_served, only_current = "served" in asked, "current" in asked
         cards = self.view.cards
         served = await self._served([card.default_snapshot for card in cards])
-        found = [card for card in cards if matches(query, card, served[card.default_snapshot])]
-        return await self._answer(request, "models.html.jinja", 200, query=query, found=found, served=served)
+        found = [
+            card
+            for card in cards
+            if matches(query, card, served[card.default_snapshot])
+            and (not capability or can(card, capability))
+            and (not only_served or served[card.default_snapshot] is not None)
+            and (not only_current or card.deprecation is None or card.deprecation.status != "retired")
+        ]
+        return await self._answer(
+            request,
+            "models.html.jinja",
+            200,
+            query=query,
+            found=found,
+            served=served,
+            capabilities=CAPABILITIES,
+            capability=capability,
+            only_served=only_served,
+            only_current=only_current,
+            filtered=bool(query or capability or only_served or only_current),
+            prices={card.id: price_lines(card) for card in found},
+        )
+
+    async def compare(self, request: Request) -> Response:
+        names = list(dict.fromkeys(name for name in request.query_params.getlist("model") if name))
+        resolved = {name: self.view.cards.resolve(name) for name in names}
+        compared = list(dict.fromkeys(found[0].id for found in resolved.values() if found))[:MOST]
+        cards = [card for name in compared if (card := self.view.cards.get(name)) is not None]
+        served = await self._served([card.default_snapshot for card in cards])
+        return await self._answer(
+            request,
+            "compare.html.jinja",
+            200,
+            compared=cards,
+            unknown=[name[:100] for name, found in resolved.items() if found is None][:MOST],
+            charts=charts(cards, served) if cards else [],
+            groups=rows(cards, served, self.terms),
+        )
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -102,7 +172,15 @@ class _ModelPages:
             card=card,
             served=served,
             here=served[card.default_snapshot],
-            comparison={metric: bars(card, cards, metric) for metric in METRICS},
+            comparison=comparison(card, cards),
+            compare_with=[card.id, *card.comparison][:MOST],
+            headline=headline(card),
+            standard_lines=price_lines(card),
+            batch_lines=price_lines(card, card.prices.batch) if card.prices.batch and card.prices.batch.input else [],
+            price_title=priced_by(card),
+            price_unit=f"Per {price_lines(card)[0].unit}",
+            changes=await self.view.changes(card.id),
+            playground=self.playground and (card.endpoints.responses or card.endpoints.chat_completions),
             modalities=[(key, value, modality_words(value)) for key, value in fields_of(card.modalities)],
             endpoints=[(key, on, () if on else cards.serving(key)) for key, on in fields_of(card.endpoints)],
             features=fields_of(card.features),
@@ -122,7 +200,14 @@ class _ModelPages:
     async def _answer(self, request: Request, template: str, status: int, **context: Any) -> Response:
         viewer = await self.viewer(request) if self.viewer else None
         return self.pages.answer(
-            request, template, status, cards=self.view.cards, terms=self.terms, viewer=viewer, **context
+            request,
+            template,
+            status,
+            here_in="Models",
+            cards=self.view.cards,
+            terms=self.terms,
+            viewer=viewer,
+            **context,
         )
 
 
@@ -135,6 +220,13 @@ def matches(query: str, card: Card, served: ServedBy | None) -> bool:
     return all(word in text for word in query.casefold().split())
 
 
+def can(card: Card, capability: str) -> bool:
+    """Whether a card has a capability of ``CAPABILITIES``."""
+    if capability == "image":
+        return card.modalities.image.input
+    return bool(getattr(card.endpoints, capability, False) or getattr(card.features, capability, False))
+
+
 def bars(card: Card, cards: Cards, metric: str) -> list[Bar]:
     """The card and those it is compared with, dearest first; those without such a price last."""
     compared = [card, *(other for name in card.comparison if (other := cards.get(name)) is not None)]
@@ -145,6 +237,12 @@ def bars(card: Card, cards: Cards, metric: str) -> list[Bar]:
         Bar(other, None if price is None else price * 1_000_000, round(100 * (price or 0) / longest))
         for other, price in prices
     ]
+
+
+def comparison(card: Card, cards: Cards) -> dict[str, list[Bar]]:
+    """Bars by metric; without those that nobody here charges for."""
+    lines = {metric: bars(card, cards, metric) for metric in METRICS}
+    return {metric: each for metric, each in lines.items() if any(bar.price for bar in each)}
 
 
 def modality_words(modality: Modality) -> str:

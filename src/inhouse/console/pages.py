@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -20,10 +21,13 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_HEADERS = {
+GUARDS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
+}
+_HEADERS = {
+    **GUARDS,
     "cache-control": "private, no-cache",
     "vary": "accept-encoding, cookie, authorization",
 }
@@ -32,7 +36,10 @@ _HEADERS = {
 class Pages:
     """Templates of the console and the assets that they refer to."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, sections: Sequence[tuple[str, str]] = (("Models", "/models"),), can_sign_in: bool = False
+    ) -> None:
+        """``sections``: names and paths of the main navigation, only of what is served."""
         self.assets = Assets()
         self._templates = Environment(
             loader=PackageLoader("inhouse.console"),
@@ -41,7 +48,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals["asset"] = self.assets.url
+        self._templates.globals.update(asset=self.assets.url, sections=list(sections), can_sign_in=can_sign_in)
         self._templates.filters.update(
             breakable=_breakable,
             count=lambda number: f"{number:,}",
@@ -50,11 +57,13 @@ class Pages:
             dollars_short=format_dollars_short,
             moment=_moment,
             rate=_rate,
+            title_of=lambda metric: str(metric).replace("_", " ").capitalize(),
+            when=lambda seconds: _moment(datetime.fromtimestamp(seconds, UTC)),
         )
 
     def answer(self, request: Request, template: str, status: int = 200, /, **context: Any) -> Response:
         """The template as a page; 304 when the browser already shows the same."""
-        body = self._templates.get_template(template).render(context).encode()
+        body = self._templates.get_template(template).render({"viewer": None, "here_in": "", **context}).encode()
         headers = dict(_HEADERS)
         digest = hashlib.sha256(body).hexdigest()[:16]
         if takes_gzip(request):

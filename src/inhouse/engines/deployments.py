@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import PurePath
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,10 @@ from inhouse.engines.hosts import HOSTS, Kind, host_of
 from inhouse.engines.protocol import DecodingDefaults
 from inhouse.engines.upstream import UpstreamSpec
 from inhouse.engines.weights import Manifest, find_manifest
+
+WindowStrategy = Literal["native", "read", "truncate"]
+"""What is done with a prompt that the card's window holds and the deployment's does not: it is refused, it is read in
+part (see ``generation.reading``), or its oldest items are dropped, as ``truncation: auto`` asks for."""
 
 
 class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -33,6 +38,9 @@ class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_d
     slots: int | None = None
     threads: int | None = None
     kv_tokens: int | None = None
+    window_strategy: WindowStrategy = "read"
+    read_tokens: int | None = None
+    """Tokens of passages that are read of a longer prompt."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Embedded:
@@ -120,6 +128,8 @@ class Remote(msgspec.Struct, tag="upstream", frozen=True, kw_only=True, omit_def
     upstream: UpstreamSpec
     window: int | None = None
     """Tokens; None asks the server, and trusts the card if it does not tell."""
+    window_strategy: WindowStrategy = "native"
+    read_tokens: int | None = None
 
     @cached_property
     def id(self) -> str:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-Reach = Literal["public", "any", "off"]
+from inhouse.kit.addresses import ANYWHERE, Reach, guarded_connector
+
+From = Literal["public", "any", "off"]
 """Whether URLs are fetched from public addresses only, from any, or not at all."""
 
 _TIMEOUT_S = 30.0
 _MOST_REDIRECTS = 5
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-"""Addresses that gateways translate to the IPv4 address in their last bits."""
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -42,11 +38,12 @@ class Fetched(NamedTuple):
 class Fetcher:
     """
     Args:
-        reach: what may be fetched from.
+        source: what may be fetched from.
     """
 
-    def __init__(self, reach: Reach = "public") -> None:
-        self._reach = reach
+    def __init__(self, source: From = "public") -> None:
+        self._off = source == "off"
+        self._reach = Reach(ANYWHERE if source == "any" else ())
 
     async def fetch(self, url: str, most: int) -> Fetched:
         """
@@ -56,7 +53,7 @@ class Fetcher:
         Raises:
             FetchError
         """
-        if self._reach == "off":
+        if self._off:
             raise FetchError("This server does not download from URLs.")
         try:
             async with asyncio.timeout(_TIMEOUT_S):
@@ -67,10 +64,11 @@ class Fetcher:
             raise FetchError(f"Error while downloading {url[:200]}.") from None
 
     async def _follow(self, url: URL, most: int) -> Fetched:
-        resolver = ThreadedResolver() if self._reach == "any" else _PublicResolver()
-        connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False)
         async with aiohttp.ClientSession(
-            connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            connector=guarded_connector(self._reach),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
         ) as session:
             for _ in range(_MOST_REDIRECTS + 1):
                 self._check(url)
@@ -92,42 +90,7 @@ class Fetcher:
     def _check(self, url: URL) -> None:
         if url.scheme not in ("http", "https") or not url.host:
             raise FetchError("Only http and https URLs can be downloaded.")
-        if self._reach == "any":
-            return
-        try:
-            address = ipaddress.ip_address(url.host)
-        except ValueError:
-            return  # a name: the resolver looks at its addresses
-        if not _is_public(address):
-            raise FetchError(f"Error while downloading {str(url)[:200]}.")
-
-
-class _PublicResolver(AbstractResolver):
-    """Gives only public addresses, and the connection is made to exactly those: a name cannot change in between."""
-
-    def __init__(self) -> None:
-        self._inner = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        public = [each for each in found if _is_public(ipaddress.ip_address(each["host"]))]
-        if not public:
-            raise OSError(f"{host} has no public address")
-        return public
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-    if mapped is None and address in _NAT64:
-        mapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if mapped is not None:
-        return _is_public(mapped)
-    return address.is_global and not address.is_multicast
+        self._reach.check_host(url.host)
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -96,6 +96,23 @@ class Files:
             raise
         return file
 
+    async def keep(
+        self, project_id: str, spool: Spool, *, filename: str, purpose: str, media_type: str, lifetime_s: int | None
+    ) -> StoredFile:
+        """Keep the contents of a file that ``add_in`` adds in a transaction of its maker; until then nobody sees it.
+
+        No quota holds for it: work that is done must not be lost.
+        """
+        await spool.finish()
+        file = new_file(project_id, spool, filename, purpose, media_type, lifetime_s)
+        await self.blobs.keep(spool, file.blob)
+        return file
+
+    @staticmethod
+    def add_in(connection: Connection, file: StoredFile) -> None:
+        """Make what was kept a file, within the caller's transaction."""
+        store.add_file(connection, file)
+
     async def get(self, project_id: str, file_id: str, param: str = "id") -> StoredFile:
         """
         Args:

@@ -10,7 +10,7 @@ import msgspec
 
 from inhouse.calls import Call
 from inhouse.engines.upstream import Upstream
-from inhouse.generation import local, remote
+from inhouse.generation import local, remote, window
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import Event
 from inhouse.generation.grammar import compile_definition
@@ -26,7 +26,7 @@ from inhouse.generation.items import (
     Part,
     Sampling,
 )
-from inhouse.generation.prompt import prompt_tokens, speakable
+from inhouse.generation.prompt import speakable
 from inhouse.generation.sampling import check_biases
 from inhouse.kit.errors import InvalidRequest
 
@@ -68,7 +68,7 @@ async def count_tokens(call: Call, request: GenerationRequest) -> int:
     if not isinstance(call.text_engine, Upstream):
         request = await _readable(call, request)
         with engine_errors(call.id):
-            return len(await prompt_tokens(call.text_engine, speakable(request)))
+            return await window.count(call, call.text_engine, speakable(request))
     least = msgspec.structs.replace(request, sampling=Sampling(max_tokens=1), stream=False)
     before = call.usage.input_tokens
     async with aclosing(generate(call, least)) as batches:

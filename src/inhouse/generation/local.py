@@ -37,7 +37,7 @@ from inhouse.generation.merge import merged
 from inhouse.generation.prompt import prompt_tokens, told_results
 from inhouse.generation.sampling import completion
 from inhouse.generation.tool_calls import ToolCallParser, is_repeat, new_call_id
-from inhouse.generation.window import completion_budget, fitted
+from inhouse.generation.window import Fitted, completion_budget, fitted
 from inhouse.metering.usage import reported_cache
 
 Batch = list[Event]
@@ -47,10 +47,11 @@ async def generate(call: Call, engine: TextEngine, request: GenerationRequest) -
     """Events of all choices, then the usage."""
     # Compiling a client's grammar can take a while; the loop goes on meanwhile.
     constraint = await asyncio.to_thread(constraint_for, request) if request.format or request.usable_tools else None
-    request, prompt = await fitted(call, engine, request)
-    call.usage.input_tokens += len(prompt)  # a call may ask the model several times
-    budget = completion_budget(call, request, len(prompt), engine.window)
-    choices = [_Choice(call, engine, request, prompt, constraint, budget, index) for index in range(request.choices)]
+    fit = await fitted(call, engine, request)
+    call.usage.input_tokens += fit.total  # a call may ask the model several times
+    budget = completion_budget(call, fit, engine.window)
+    call.usage.cached_tokens += reported_cache(fit.total, fit.reused)
+    choices = [_Choice(call, engine, fit, constraint, budget, index) for index in range(request.choices)]
     async with aclosing(merged([choice.events() for choice in choices])) as batches:
         async for batch in batches:
             yield batch
@@ -64,16 +65,16 @@ class _Choice:
         self,
         call: Call,
         engine: TextEngine,
-        request: GenerationRequest,
-        prompt: list[int],
+        fit: Fitted,
         constraint: Constraint | None,
         budget: int,
         index: int,
     ) -> None:
         self._call = call
         self._engine = engine
-        self._request = request
-        self._prompt = prompt
+        self._request = fit.request
+        self._prompt = fit.prompt
+        self._partly = fit.partly
         self._constraint = constraint
         self._budget = budget
         self._index = index
@@ -196,10 +197,12 @@ class _Choice:
         self._cut = event.reason == "length"
         # A second prompt finds in the cache what the first one just left there; that was not reused from before.
         if first and self._index == 0:
-            call.usage.cached_tokens += reported_cache(event.prompt_tokens, event.cached_tokens)
+            if not self._partly:  # else what was reused of the whole prompt is counted already
+                call.usage.cached_tokens += reported_cache(event.prompt_tokens, event.cached_tokens)
             if self._request.choices == 1 and call.decode_ms is None:
                 call.decode_ms = event.decode_ms
-                if not event.cached_tokens:  # a warm prompt says nothing of how fast a cold one is read
+                # A warm prompt says nothing of how fast a cold one is read, nor does one that is not read whole.
+                if not event.cached_tokens and not self._partly:
                     call.prefill_ms = event.prefill_ms
 
 

@@ -6,6 +6,7 @@ know none, the wanted form of the answer, and a guard that keeps control tokens 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from inhouse.engines.protocol import TextEngine
+from inhouse.generation import tokens
 from inhouse.generation.errors import refusals
 from inhouse.generation.items import (
     CustomTool,
@@ -30,7 +32,12 @@ from inhouse.generation.items import (
     ToolChoice,
     ToolOutput,
 )
+from inhouse.generation.reading.segments import SEGMENT
 
+LONG = SEGMENT
+"""Characters from which on a message does not go through the template, but is put in place afterwards."""
+_MANY = 262_144
+"""Characters from which on texts are looked through in a thread."""
 _PROBE = {"type": "function", "function": {"name": "inhouse_probe", "description": "", "parameters": {}}}
 _SPELLED_LIKE_CONTROL = re.compile(r"<\|[^|<>]{1,64}\|>|<[^<>\s]{1,64}>|\[/?[A-Za-z_]{2,32}\]")
 _MARK = re.compile("\uf8ff([0-9a-f]{16})-(\\d+)\uf8ff")
@@ -38,20 +45,40 @@ _MARK = re.compile("\uf8ff([0-9a-f]{16})-(\\d+)\uf8ff")
 _speaks_tools: WeakKeyDictionary[TextEngine, bool] = WeakKeyDictionary()
 
 
+class Piece(msgspec.Struct, frozen=True):
+    """A part of a prompt. ``special``: control tokens in it are meant."""
+
+    text: str
+    special: bool
+
+
 async def prompt_tokens(engine: TextEngine, request: GenerationRequest) -> list[int]:
     """The prompt of a request, as the engine's tokens."""
+    found: list[int] = []
+    for piece in await prompt_pieces(engine, request):
+        found += await tokens.tokenize(engine, piece.text, special=piece.special)
+    return found
+
+
+async def prompt_pieces(engine: TextEngine, request: GenerationRequest) -> list[Piece]:
+    """The prompt of a request, as texts whose tokens follow one another.
+
+    Raises:
+        InvalidRequest: the template refuses the messages.
+    """
     tools = request.usable_tools
     uses_tools = bool(tools) or any(isinstance(item, ToolCall | ToolOutput) for item in request.items)
     native = uses_tools and await _template_speaks_tools(engine)
     messages = template_messages(request, native_tools=native)
     wire_tools = [tool_for_template(tool) for tool in tools] if native and tools else None
-    guard = _Guard() if await _hold_control_tokens(engine, [messages, wire_tools]) else None
+    long = any(len(message["content"]) > LONG for message in messages)
+    guard = _Guard() if long or await _hold_control_tokens(engine, [messages, wire_tools]) else None
     if guard is not None:
         messages = [guard.message(message) for message in messages]
         wire_tools = guard.quoted(wire_tools)
     with refusals(request.items_param):
         prompt = await engine.render(messages, wire_tools)
-    return await engine.tokenize(prompt, special=True) if guard is None else await guard.tokens(engine, prompt)
+    return [Piece(prompt, True)] if guard is None else guard.pieces(prompt)
 
 
 def template_messages(request: GenerationRequest, *, native_tools: bool) -> list[dict[str, Any]]:
@@ -230,11 +257,15 @@ async def _template_speaks_tools(engine: TextEngine) -> bool:
 
 async def _hold_control_tokens(engine: TextEngine, written: Any) -> bool:
     """Whether texts of a request spell control tokens of this very model."""
-    spelled = {found for text in _texts(written) for found in _SPELLED_LIKE_CONTROL.findall(text)}
-    if not spelled:
+
+    def spell() -> str:
+        return "\n".join(sorted({found for text in texts for found in _SPELLED_LIKE_CONTROL.findall(text)}))
+
+    texts = list(_texts(written))
+    joined = await asyncio.to_thread(spell) if sum(map(len, texts)) > _MANY else spell()
+    if not joined:
         return False
-    joined = "\n".join(sorted(spelled))
-    return await engine.tokenize(joined, special=True) != await engine.tokenize(joined, special=False)
+    return await tokens.tokenize(engine, joined, special=True) != await tokens.tokenize(engine, joined)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -255,7 +286,8 @@ class _Guard:
 
     A text may contain what the model reads as control tokens (``<|im_end|>``), and so end its turn and speak as the
     system: a user's message, an output of a tool, or arguments of a call in which the model quoted either. Such texts
-    are tokenized apart, as plain text, and put back where the template put their marks.
+    are tokenized apart, as plain text, and put back where the template put their marks. So are long ones, which then
+    need not go to the engine and back to be put between two control tokens.
     """
 
     def __init__(self) -> None:
@@ -266,8 +298,9 @@ class _Guard:
         """A message with marks. Its content is put back as it was, the rest as the inside of JSON texts."""
         guarded = {name: value for name, value in message.items() if name in ("content", "tool_calls")}
         guarded |= {name: self.quoted(value) for name, value in message.items() if name not in guarded}
-        if _SPELLED_LIKE_CONTROL.search(message["content"]):
-            guarded["content"] = self._hold(message["content"])
+        content = message["content"]
+        if len(content) > LONG or _SPELLED_LIKE_CONTROL.search(content):
+            guarded["content"] = self._hold(content)
         if "tool_calls" in message:
             guarded["tool_calls"] = [self._call(made) for made in message["tool_calls"]]
         return guarded
@@ -293,15 +326,13 @@ class _Guard:
         self._held.append(text)
         return f"\uf8ff{self._nonce}-{len(self._held) - 1}\uf8ff"
 
-    async def tokens(self, engine: TextEngine, prompt: str) -> list[int]:
-        """Tokens of what the template made."""
-        tokens: list[int] = []
+    def pieces(self, prompt: str) -> list[Piece]:
+        """What the template made, with the texts in the place of their marks."""
+        found: list[Piece] = []
         end = 0
         for mark in _MARK.finditer(prompt):
             if mark[1] != self._nonce:
                 continue
-            tokens += await engine.tokenize(prompt[end : mark.start()], special=True)
-            tokens += await engine.tokenize(self._held[int(mark[2])], special=False)
+            found += [Piece(prompt[end : mark.start()], True), Piece(self._held[int(mark[2])], False)]
             end = mark.end()
-        tokens += await engine.tokenize(prompt[end:], special=True)
-        return tokens
+        return [*found, Piece(prompt[end:], True)]

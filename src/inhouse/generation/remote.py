@@ -38,6 +38,7 @@ from inhouse.generation.items import (
     ToolCall,
     ToolOutput,
 )
+from inhouse.generation.window import fitted_for_upstream
 from inhouse.kit.errors import InvalidRequest, RateLimited
 from inhouse.kit.ids import new_id
 from inhouse.metering.usage import Usage
@@ -140,6 +141,8 @@ _answers = msgspec.json.Decoder(_Answer)
 
 async def generate(call: Call, upstream: Upstream, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
     """Events of all choices, then the usage."""
+    request, unread = await fitted_for_upstream(call, upstream, request)
+    call.usage.input_tokens += unread  # the upstream tells of what it reads
     reader = _Reader(call, request.choices)
     body = chat_body(call, request)
     try:

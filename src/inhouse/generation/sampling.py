@@ -56,6 +56,6 @@ def completion(
         logit_bias=sampling.logit_bias,
         logprobs=sampling.logprobs,
         grammar=constraint.grammar if constraint else None,
-        priority=int(call.service_tier == "priority"),
+        priority=call.priority,
         tenant=call.project_id,
     )

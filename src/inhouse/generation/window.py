@@ -1,43 +1,263 @@
-"""The context window: what fits, and what is said when it does not."""
+"""The context window: what fits, what is read of what does not, and what is said when nothing helps.
+
+A card's window is what the contract promises; a deployment's is what its model can read at once. Between the two, the
+deployment's strategy decides, see ``WindowStrategy``.
+"""
 
 from __future__ import annotations
+
+import asyncio
+import contextlib
 
 import msgspec
 
 from inhouse.calls import Call
-from inhouse.engines.protocol import TextEngine
+from inhouse.engines.deployments import Embedded, Hosted, Remote
+from inhouse.engines.protocol import EngineFailed, TextEngine
+from inhouse.engines.upstream import Upstream
+from inhouse.generation import tokens
 from inhouse.generation.items import GenerationRequest, Item, Message, ToolCall, ToolOutput
-from inhouse.generation.prompt import prompt_tokens
+from inhouse.generation.prompt import Piece, prompt_pieces, prompt_tokens
+from inhouse.generation.reading.excerpts import excerpts
+from inhouse.generation.reading.segments import segments
+from inhouse.generation.reading.shelf import Beginning, Key, content_key, shelf_of
+from inhouse.generation.reading.worker import SearchFailed
 from inhouse.kit.errors import InvalidRequest
+from inhouse.limits.demand import CHARACTERS_PER_TOKEN
 
 ROOM_FOR_ANSWER = 1024
-"""Tokens kept free for the answer where old items are dropped and the request names no limit."""
+"""Tokens kept free for the answer where the request names no limit."""
+READ_TOKENS = 1_500
+"""Tokens of passages that an embedded model reads of a longer prompt: what two cores read in some 15 s."""
+UPSTREAM_SHARE = 0.5
+"""Of an upstream's window, likewise."""
+_SURELY_FITS = 4_096
+"""Characters that every window holds."""
+READ_HEADER = "x-inhouse-read"
 
 
-async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> tuple[GenerationRequest, list[int]]:
-    """The request and its prompt; with ``truncate``, without the oldest items that do not fit.
+class Fitted(msgspec.Struct, frozen=True):
+    """A request that fits the deployment's window."""
 
-    Instructions and the last item stay. At most a quarter of the window is kept free for the answer.
+    request: GenerationRequest
+    prompt: list[int]
+    total: int
+    """Tokens of the prompt as it was sent; more than those of ``prompt`` where only passages of it are read."""
+    reused: int = 0
+    """Tokens of the beginning of a prompt that was read before, where only passages are read."""
+
+    @property
+    def partly(self) -> bool:
+        return self.total > len(self.prompt)
+
+
+class _Measured(msgspec.Struct, frozen=True):
+    total: int
+    reused: int
+    beginnings: list[Key]
+
+
+async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> Fitted:
+    """The request as its deployment reads it.
+
+    Where the client asks for truncation, or the deployment truncates, the oldest items that do not fit are dropped;
+    instructions and the last item stay. Where it reads, passages take the place of what is too long. At most a quarter
+    of the window is kept free for the answer. What neither helps is left as it is, see ``completion_budget``.
+
+    Raises:
+        InvalidRequest: ``context_length_exceeded``; the prompt is longer than the card's window.
+        EngineFailed
     """
-    prompt = await prompt_tokens(engine, request)
     limit = min(call.card.context_window, engine.window)
     room = limit - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, limit // 4)
-    if not request.truncate or len(prompt) <= room:
-        return request, prompt
-    # Between these lies how many items have to go.
+    strategy = _deployment(call).window_strategy
+    drops = request.truncate or strategy == "truncate"
+    reads = strategy == "read" and not drops and engine.window < call.card.context_window
+    characters = sum(map(_length, request.items))
+    if reads and characters > room:
+        measured = await _measure(call.project_id, engine, request)
+        if measured.total >= call.card.context_window:
+            raise context_length_exceeded(call.card.context_window, measured.total, request)
+        if measured.total > room:
+            return await _read(call, engine, request, measured, room, characters)
+    prompt = await prompt_tokens(engine, request)
+    if drops and len(prompt) > room:
+        request, prompt = await _dropped(engine, request, room, characters / len(prompt))
+    return Fitted(request, prompt, len(prompt))
+
+
+async def count(call: Call, engine: TextEngine, request: GenerationRequest) -> int:
+    """Tokens of a request's prompt, by the deployment's tokenizer."""
+    return (await _measure(call.project_id, engine, request)).total
+
+
+async def _measure(project_id: str, engine: TextEngine, request: GenerationRequest) -> _Measured:
+    """Count a prompt. Counts of long pieces are remembered."""
+    shelf = shelf_of(engine)
+    beginning = Beginning(project_id)
+    total = reused = 0
+    leading = True
+    keys: list[Key] = []
+
+    async def counted(piece: Piece) -> int:
+        key = content_key(project_id, piece.text)
+        known = None if piece.special else shelf.tokens(key)
+        if known is None:
+            known = len(await engine.tokenize(piece.text, special=piece.special))
+            if not piece.special:
+                shelf.keep_tokens(key, known)
+        else:
+            await asyncio.sleep(0)  # a prompt that is known whole lets others run, too
+        return known
+
+    whole = await prompt_pieces(engine, request)
+    pieces = [Piece(text, piece.special) for piece in whole for text in segments(piece.text)]
+    for at in range(0, len(pieces), tokens.AT_ONCE):
+        some = pieces[at : at + tokens.AT_ONCE]
+        for piece, number in zip(some, await asyncio.gather(*map(counted, some)), strict=True):
+            total += number
+            key = beginning.then(piece.text)
+            keys.append(key)
+            leading = leading and shelf.seen(key)
+            reused += number if leading else 0
+    return _Measured(total, reused, keys)
+
+
+async def _read(
+    call: Call, engine: TextEngine, request: GenerationRequest, measured: _Measured, room: int, characters: int
+) -> Fitted:
+    shelf = shelf_of(engine)
+    per_token = max(0.1, characters / measured.total)
+    around = int(_around(request) / per_token)
+    wanted = max(1, min(_deployment(call).read_tokens or READ_TOKENS, (room - around) * 2 // 3))
+    try:
+        found = await excerpts(
+            shelf,
+            call.project_id,
+            request,
+            characters=int(wanted * per_token),
+            most_whole=max(0, int((room - around - wanted) * per_token)),
+            per_token=per_token,
+        )
+    except SearchFailed as error:
+        raise EngineFailed(str(error)) from error
+    bare = len(await prompt_tokens(engine, found.with_passages(0)))
+    most = min(room, bare + wanted)
+    passages = found.passages_within(int(wanted * per_token))
+    while True:
+        shorter = found.with_passages(passages)
+        prompt = await prompt_tokens(engine, shorter)
+        if len(prompt) <= most or not passages:
+            break
+        passages = min(passages - 1, passages * wanted // max(1, len(prompt) - bare))
+    for key in measured.beginnings:
+        shelf.keep_seen(key)
+    tell_reading(call, len(prompt), measured.total)
+    return Fitted(shorter, prompt, measured.total, measured.reused)
+
+
+def tell_reading(call: Call, read: int, total: int) -> None:
+    """Say with the answer how many tokens of how many the model read: in the usage, and in a header."""
+    call.usage.unread_tokens += total - read
+    call.tell(READ_HEADER, f"{read}/{total}")
+
+
+async def _dropped(
+    engine: TextEngine, request: GenerationRequest, room: int, per_token: float
+) -> tuple[GenerationRequest, list[int]]:
+    """The request without the oldest items that do not fit, and its prompt."""
+    # Between these lies how many items have to go. Their characters say roughly how many, so that long prompts need
+    # not be counted again and again.
     fewest, most = 0, max(len(request.items) - 1, 0)
+    left = sum(map(_length, request.items))
+    for at, item in enumerate(request.items[:most]):
+        if left <= 2 * room * per_token:
+            break
+        left -= _length(item)
+        fewest = at
     while fewest < most:
         middle = (fewest + most) // 2
-        shorter = msgspec.structs.replace(request, items=_without_first(request.items, middle))
+        shorter = msgspec.structs.replace(request, items=without_first(request.items, middle))
         if len(await prompt_tokens(engine, shorter)) <= room:
             most = middle
         else:
             fewest = middle + 1
-    shorter = msgspec.structs.replace(request, items=_without_first(request.items, fewest))
+    shorter = msgspec.structs.replace(request, items=without_first(request.items, fewest))
     return shorter, await prompt_tokens(engine, shorter)
 
 
-def _without_first(items: tuple[Item, ...], count: int) -> tuple[Item, ...]:
+async def fitted_for_upstream(
+    call: Call, upstream: Upstream, request: GenerationRequest
+) -> tuple[GenerationRequest, int]:
+    """The request as an upstream reads it whose window is known, and how many tokens of it are left out.
+
+    The upstream's tokenizer counts where it has one that can be asked; else characters say how many there are, on the
+    safe side.
+
+    Raises:
+        InvalidRequest: ``context_length_exceeded``; the prompt is longer than the card's window.
+        EngineFailed
+    """
+    if _deployment(call).window_strategy != "read" or request.truncate:
+        return request, 0
+    characters = sum(map(_length, request.items))
+    window = _deployment(call).window
+    if window is None and characters > _SURELY_FITS:
+        with contextlib.suppress(EngineFailed):  # one that lists no models is asked as it is
+            window = await upstream.window()
+    if window is None or window >= call.card.context_window:
+        return request, 0
+    room = window - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, window // 4)
+    if characters <= room:
+        return request, 0
+    total = 0
+    for item in request.items:
+        for piece in segments(_written(item)):
+            ids = await upstream.tokenize(piece)
+            total += -(-len(piece) // CHARACTERS_PER_TOKEN) if ids is None else len(ids)
+    if total >= call.card.context_window:
+        raise context_length_exceeded(call.card.context_window, total, request)
+    if total <= room * 0.9:
+        return request, 0
+    per_token = max(0.1, characters / max(1, total))
+    wanted = min(_deployment(call).read_tokens or max(READ_TOKENS, int(window * UPSTREAM_SHARE)), int(room * 0.8))
+    try:
+        found = await excerpts(
+            shelf_of(upstream),
+            call.project_id,
+            request,
+            characters=int(wanted * per_token),
+            most_whole=max(0, int((room * 0.9 - wanted) * per_token) - _around(request)),
+            per_token=per_token,
+        )
+    except SearchFailed as error:
+        raise EngineFailed(str(error)) from error
+    shorter = found.with_passages(found.passages_within(int(wanted * per_token)))
+    read = round(sum(map(_length, shorter.items)) / per_token)
+    tell_reading(call, read, total)
+    return shorter, total - read
+
+
+def _deployment(call: Call) -> Embedded | Remote:
+    deployment = call.deployment
+    assert not isinstance(deployment, Hosted), "hosts write no text"
+    return deployment
+
+
+def _around(request: GenerationRequest) -> int:
+    """Characters of what the model reads beside the items, roughly."""
+    return len(msgspec.json.encode((request.usable_tools, request.format)))
+
+
+def _written(item: Item) -> str:
+    return item.arguments if isinstance(item, ToolCall) else item.text
+
+
+def _length(item: Item) -> int:
+    return len(_written(item))
+
+
+def without_first(items: tuple[Item, ...], count: int) -> tuple[Item, ...]:
     """The items after the first ``count``, with all instructions, and without outputs whose calls are dropped."""
     kept: list[Item] = []
     calls: set[str] = set()
@@ -51,25 +271,25 @@ def _without_first(items: tuple[Item, ...], count: int) -> tuple[Item, ...]:
     return tuple(kept)
 
 
-def completion_budget(call: Call, request: GenerationRequest, input_tokens: int, window: int) -> int:
+def completion_budget(call: Call, fit: Fitted, window: int) -> int:
     """How many tokens the answer may have.
 
     The card's window and the deployment's are both kept. Where the input leaves less than was asked for, the answer
     is cut there and ends with ``length``.
 
     Args:
-        input_tokens: tokens of the prompt, counted by the deployment's own tokenizer.
         window: tokens of the deployment's window.
 
     Raises:
         InvalidRequest: ``context_length_exceeded``.
     """
     limit = min(call.card.context_window, window)
-    if input_tokens >= limit:
-        raise context_length_exceeded(limit, input_tokens, request)
-    room = limit - input_tokens
+    if len(fit.prompt) >= limit:
+        raise context_length_exceeded(limit, fit.total, fit.request)
+    room = min(limit - len(fit.prompt), call.card.context_window - fit.total)
     most = min(room, call.card.max_output_of(call.snapshot))
-    return most if request.sampling.max_tokens is None else min(most, request.sampling.max_tokens)
+    wanted = fit.request.sampling.max_tokens
+    return most if wanted is None else min(most, wanted)
 
 
 def context_length_exceeded(limit: int, tokens: int, request: GenerationRequest) -> InvalidRequest:

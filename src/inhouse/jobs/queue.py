@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import Connection, and_, case, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from inhouse.storage.bulk import insert_rows
 from inhouse.storage.schema import jobs
 
 KEPT_US = 60_000_000
 """How long a job waits for the process that is to do it, microseconds."""
+
+
+_MOST_IDS = 500
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -37,6 +42,38 @@ def enqueue(connection: Connection, id: str, kind: str, payload: str, *, owner: 
             id=id, kind=kind, payload=payload, created_at=now, attempts=0, owner=owner, lease_until=kept
         )
     )
+
+
+def enqueue_all(connection: Connection, kind: str, given: Sequence[tuple[str, str, int]]) -> None:
+    """Add jobs of one kind: id, payload and when each is due. Those due earlier are done first."""
+    now = _now()
+    rows = [
+        {"id": id, "kind": kind, "payload": payload, "created_at": now, "attempts": 0, "due_at": due_at}
+        for id, payload, due_at in given
+    ]
+    insert_rows(connection, jobs, rows)
+
+
+def get_on(connection: Connection, id: str, owner: str) -> bool:
+    """A job has got on: what it did before this is not an attempt any more. False if it is somebody else's now, and
+    nothing may be written."""
+    mine = update(jobs).where(jobs.c.id == id, jobs.c.owner == owner).values(attempts=1)
+    return connection.execute(mine).rowcount > 0
+
+
+def stop_all(connection: Connection, ids: Sequence[str]) -> int:
+    """Remove those of the jobs that nobody works on, and ask who works on the others to stop.
+
+    Returns:
+        How many were removed.
+    """
+    removed = 0
+    for at in range(0, len(ids), _MOST_IDS):
+        those = jobs.c.id.in_(ids[at : at + _MOST_IDS])
+        free = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < _now())
+        removed += connection.execute(delete(jobs).where(those, free)).rowcount
+        connection.execute(update(jobs).where(those).values(cancelled=1))
+    return removed
 
 
 def ask(connection: Connection, id: str, kind: str, payload: str, due_at: int = 0) -> None:

@@ -60,6 +60,7 @@ class Runner:
         self._handlers: dict[str, tuple[Handler, GiveUp]] = {}
         self._slots = slots
         self._own_slots: dict[str, int] = {}
+        self._most_attempts: dict[str, int] = {}
         self._lease_us = int(lease_s * 1_000_000)
         self._poll_s = poll_s
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -69,14 +70,18 @@ class Runner:
         self._awake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
-    def handle(self, kind: str, handler: Handler, give_up: GiveUp, *, slots: int | None = None) -> None:
+    def handle(
+        self, kind: str, handler: Handler, give_up: GiveUp, *, slots: int | None = None, attempts: int = MOST_ATTEMPTS
+    ) -> None:
         """Say who does jobs of a kind. Before ``start``.
 
         Args:
             give_up: writes down that a job failed, in the transaction that removes it.
             slots: jobs of this kind at once, beside those of other kinds; else they share the runner's.
+            attempts: after which a job is given up. Of one that gets on and says so (``queue.get_on``), since then.
         """
         self._handlers[kind] = (handler, give_up)
+        self._most_attempts[kind] = attempts
         if slots is not None:
             self._own_slots[kind] = slots
 
@@ -157,7 +162,7 @@ class Runner:
             self._cancelled.add(job.id)
         handler, give_up = self._handlers[job.kind]
         try:
-            if job.attempt > MOST_ATTEMPTS:
+            if job.attempt > self._most_attempts[job.kind]:
                 await self._database.write(partial(self._given_up, job=job, give_up=give_up))
             else:
                 await handler(job)
@@ -167,7 +172,7 @@ class Runner:
             raise
         except Exception:
             log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempt)
-            if job.attempt == MOST_ATTEMPTS:
+            if job.attempt == self._most_attempts[job.kind]:
                 await self._database.write(partial(self._given_up, job=job, give_up=give_up))
         finally:
             self._running.pop(job.id, None)

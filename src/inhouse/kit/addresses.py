@@ -11,8 +11,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -20,12 +21,21 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-PRIVATE: tuple[Network, ...] = tuple(
-    ipaddress.ip_network(each)
-    for each in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+
+def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Networks written as ``10.0.0.0/8``. Raises ValueError, naming the one that is not."""
+    return tuple(ipaddress.ip_network(text.strip()) for text in texts)
+
+
+LOOPBACK = networks_of(("127.0.0.0/8", "::1/128"))
+"""This machine."""
+PRIVATE = (
+    *LOOPBACK,
+    *networks_of(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")),
 )
 """This machine and private networks (RFC 1918, 4193, 6598). Link-local addresses, where clouds keep credentials, are
 not among them."""
+ANYWHERE = networks_of(("0.0.0.0/0", "::/0"))
 
 THREADS = 32
 """Names that are looked up at once."""
@@ -35,6 +45,14 @@ _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 class AddressRefused(OSError):
     """A name or address that may not be connected to."""
+
+
+class Found(NamedTuple):
+    """An address that a name has."""
+
+    address: str
+    family: socket.AddressFamily
+    protocol: int
 
 
 class Reach:
@@ -65,16 +83,33 @@ class Reach:
             raise AddressRefused(f"{host} is not a public address")
 
 
-def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks written as ``10.0.0.0/8``. Raises ValueError, naming the one that is not."""
-    return tuple(ipaddress.ip_network(text.strip()) for text in texts)
+async def addresses_of(
+    host: str, port: int, reach: Reach, threads: Executor, family: socket.AddressFamily = socket.AF_UNSPEC
+) -> list[Found]:
+    """What a name, or a literal address, leads to now: connect to one of these, not to the name.
+
+    Args:
+        threads: to look names up in. Of the caller's own: a name server that does not answer must not hold up what
+            else waits for a thread.
+
+    Raises:
+        AddressRefused: any of its addresses may not be reached. A name with addresses of both kinds is a trick, or a
+            mistake.
+        OSError: there is no such name.
+    """
+    look_up = partial(socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM)
+    try:
+        answers = await asyncio.get_running_loop().run_in_executor(threads, look_up)
+    except UnicodeError as error:
+        raise OSError(f"{host[:80]} is not a name") from error
+    found = [Found(str(address[0]), kind, protocol) for kind, _, protocol, _, address in answers]
+    if not found or not all(reach.allows(each.address) for each in found):
+        raise AddressRefused(f"{host} does not resolve to a public address")
+    return found
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves names to those of their addresses that may be reached.
-
-    In threads of its own: a name server that does not answer must not hold up what else waits for a thread.
-    """
+    """Resolves names for aiohttp, see ``addresses_of``."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
@@ -83,23 +118,17 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        look_up = partial(socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
-        allowed = [
+        return [
             ResolveResult(
                 hostname=host,
-                host=str(address[0]),
+                host=found.address,
                 port=port,
-                family=kind,
-                proto=protocol,
+                family=found.family,
+                proto=found.protocol,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for kind, _, protocol, _, address in found
-            if self._reach.allows(str(address[0]))
+            for found in await addresses_of(host, port, self._reach, self._threads, family)
         ]
-        if not allowed:
-            raise AddressRefused(f"{host} does not resolve to a public address")
-        return allowed
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -77,7 +77,10 @@ def convert(values: Mapping[str, Any], type: type[T]) -> T:
     """
     if (path := find_nul(values)) is not None:
         raise _holds_nul(path)
-    single = [name for name in _arrays(cast(Hashable, type)) if isinstance(values.get(name), str)]
+    arrays = _arrays(cast(Hashable, type))
+    # Some shapes name an array as it is written, with brackets.
+    values = {f"{name}[]" if f"{name}[]" in arrays else name: value for name, value in values.items()}
+    single = [name for name in arrays if isinstance(values.get(name), str)]
     if single:
         values = {**values, **{name: [values[name]] for name in single}}
     try:

@@ -149,9 +149,10 @@ def _book(
 
 def recover(connection: Connection, now: int, spared: Collection[str] = ()) -> tuple[int, list[Alarm]]:
     """Settle the open calls of dead processes as interrupted, except those of ``spared`` instances."""
-    dead = instances.dead(connection)
+    dead = [id for id in instances.dead(connection) if id not in spared]
     alive = select(instances_table.c.id).where(instances_table.c.id.not_in(dead))
-    rows = list(connection.execute(_ABANDONED.where(calls.c.instance.not_in(alive)).with_for_update()))
+    theirs = (calls.c.instance.not_in(alive), calls.c.instance.not_in(sorted(spared)))
+    rows = list(connection.execute(_ABANDONED.where(*theirs).with_for_update()))
     for ids in _chunks([row.id for row in rows]):
         _interrupt(connection, ids, now)
     _, alarms = _book(connection, rows, [_booking(row, row, now) for row in rows], {})

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,8 @@ from inhouse.metering.entries import Opening, Settlement
 
 Entry = Opening | Settlement
 SUFFIX = ".jsonl"
+UNREAD = ".unread"
+"""What a file with lines that cannot be read is renamed to: nobody looks at it again but people."""
 
 log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -96,59 +99,82 @@ class _Part:
         self.bytes += written
 
     def empty(self) -> None:
-        os.ftruncate(self._file, 0)
-        self.bytes = 0
+        try:
+            os.ftruncate(self._file, 0)
+        except OSError:  # it is tried again with the next group; to read the lines twice would change nothing
+            log.exception("a journal cannot be emptied", file=self.path.name)
+        else:
+            self.bytes = 0
 
     def close(self) -> None:
         os.close(self._file)
 
 
 class Abandoned:
-    """A file of a process that is gone. Nobody else reads it as long as it is not closed."""
+    """The files of a process that is gone. Nobody else reads them as long as this is not closed.
 
-    def __init__(self, path: Path, file: int) -> None:
-        self._path = path
-        self._file = file
+    They belong together: what one tells of a call may have begun in any other.
+    """
 
-    @property
-    def instance(self) -> str:
-        return instance_of(self._path)
+    def __init__(self, instance: str, files: Mapping[Path, int]) -> None:
+        self.instance = instance
+        self._files = files
+        self._unread: set[Path] = set()
 
     def entries(self) -> Iterator[Entry]:
         """What was written whole. A line cut short by a power cut is told of and left out."""
-        with open(self._path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    yield _decoder.decode(line)
-                except msgspec.MsgspecError as error:
-                    log.error(
-                        "a line of the journal cannot be read", file=self._path.name, line=number, reason=str(error)
-                    )
+        for path in self._files:
+            with open(path, "rb") as file:
+                for number, line in enumerate(file, 1):
+                    try:
+                        yield _decoder.decode(line)
+                    except msgspec.MsgspecError as error:
+                        self._unread.add(path)
+                        log.error(
+                            "a line of the journal cannot be read", file=path.name, line=number, reason=str(error)
+                        )
 
     def discard(self) -> None:
-        """Once the database holds it."""
-        self._path.unlink(missing_ok=True)
+        """Once the database holds it. What could not be read is kept aside."""
+        for path in self._files:
+            if path in self._unread:
+                path.rename(path.with_name(path.name + UNREAD))
+            else:
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        os.close(self._file)
+        for file in self._files.values():
+            os.close(file)
 
 
 def abandoned(folder: Path) -> Iterator[Abandoned]:
-    """The files that killed processes left, one after the other, each closed when the next is asked for."""
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+    """What killed processes left, one process after the other, each closed when the next is asked for."""
+    for instance, paths in groupby(sorted(folder.glob(f"*{SUFFIX}")), instance_of):
+        files: dict[Path, int] = {}
+        found = Abandoned(instance, files)
         try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # its process ended well, or another one was faster
-            continue
-        found = Abandoned(path, file)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists():
+            if all(_locked(path, files) for path in paths) and files:
                 yield found
-        except BlockingIOError:
-            continue
         finally:
             found.close()
+
+
+def _locked(path: Path, files: dict[Path, int]) -> bool:
+    """Add a file, with a lock on it, to ``files``, unless it is gone. False if its process lives."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # its process ended well, or another one was faster
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return False
+    if os.fstat(file).st_nlink:
+        files[path] = file
+    else:
+        os.close(file)
+    return True
 
 
 def instances_in(folder: Path) -> set[str]:

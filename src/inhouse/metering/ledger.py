@@ -74,6 +74,8 @@ class Ledger:
         """That the database does not have yet."""
         self._unwritten: dict[str, Opening] = {}
         """Of these, those that the journal does not have either."""
+        self._on_the_way: dict[str, Opening] = {}
+        """Those that the journal does not have, and that the database is being told of."""
         self._later: asyncio.TimerHandle | None = None
         self._settled: list[Settlement] = []
         self._open: dict[str, _OpenCall] = {}
@@ -180,10 +182,20 @@ class Ledger:
         """Close a call. Returns when that is on the books; a second settlement of one id changes nothing."""
         self._open.pop(settlement.id, None)
         self._settled.append(settlement)
-        opening = self._unwritten.pop(settlement.id, None)
+        # Without its opening, a settlement in the journal would be nothing: the transaction may never end.
+        opening = self._unwritten.pop(settlement.id, None) or self._on_the_way.get(settlement.id)
         entered = self._enter(settlement) if opening is None else self._enter(opening, settlement)
         if not entered:
             await asyncio.shield(self._flush())
+
+    def forget(self, id: str) -> None:
+        """A call was settled by somebody else, see ``metering.held``."""
+        self._open.pop(id, None)
+
+    @staticmethod
+    def tell(alarms: list[Alarm]) -> None:
+        """Tell people of alarms that a committed booking gave."""
+        _tell(alarms)
 
     async def written(self) -> None:
         """Returns when the database has everything that was on the books when this was called."""
@@ -312,6 +324,7 @@ class Ledger:
                 timer.cancel()
         self._later = self._soon = None
         unwritten, self._unwritten = self._unwritten, {}
+        self._on_the_way = unwritten
         opened, self._opened = self._opened, {}
         settled, self._settled = self._settled, []
         parts = self._journal.turn() if self._journal is not None else []
@@ -328,9 +341,12 @@ class Ledger:
             raise
         except Exception as error:
             self._failing = True
-            self._settled[:0] = settled
+            # Openings of calls that were refused are gone; the others will be settled, and need a row then.
+            wanted = self._open.keys() | {each.id for each in self._settled}
             if self._journal is not None:
-                self._opened = {id: each for id, each in opened.items() if id not in unwritten} | self._opened
+                wanted |= opened.keys() - unwritten.keys()
+            self._settled[:0] = settled
+            self._opened = {id: each for id, each in opened.items() if id in wanted} | self._opened
             _fail(flushed, error)
         else:
             self._failing = False
@@ -340,6 +356,8 @@ class Ledger:
                 flushed.set_result(None)
             else:
                 _fail(flushed, refused)
+        finally:
+            self._on_the_way = {}
 
     async def _store(self, opened: Mapping[str, Opening], settled: Sequence[Settlement]) -> None:
         work = partial(booking.store, opened=opened, settled=settled, instance=self.instance, known=self._series)

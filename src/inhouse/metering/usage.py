@@ -52,6 +52,8 @@ class Usage(msgspec.Struct, tag="usage"):
     rejected_prediction_tokens: int = 0
     units: int = 0
     fee_nanos: int = 0
+    unread_tokens: int = 0
+    """Of the input, where the model read only passages of it; see ``generation.window``."""
 
 
 CACHE_MINIMUM = 1024

@@ -179,6 +179,10 @@ usage_rollups = Table(
     sqlite_with_rowid=False,
 )
 
+# All series of a while at once, on PostgreSQL only: SQLite's table is kept in the order of its key, and SQLite would
+# take the index also where a few series over a long time are asked for, which is four times as slow.
+Index("ix_usage_rollups_width_start", usage_rollups.c.width, usage_rollups.c.start).ddl_if(dialect="postgresql")
+
 # What an organization spent, from the index alone; calls that cost nothing are not in it.
 Index(
     "ix_calls_spent",
@@ -653,6 +657,207 @@ upload_parts = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("blob", Text, nullable=False, unique=True),
+)
+
+assistants = Table(
+    "assistants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON, without what other columns hold
+    Index(None, "project_id", "created_at", "id"),
+)
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("places", BigInteger, nullable=False),  # given so far to messages and steps
+    Column("body", Text, nullable=False),  # JSON
+    Index(None, "project_id", "created_at", "id"),
+)
+
+# Messages and steps of runs stand in the order in which they came about: the places of a thread count both.
+thread_messages = Table(
+    "thread_messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("threads.id"), nullable=False),
+    Column("run_id", Text),
+    Column("place", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Index(None, "thread_id", "place", unique=True),
+)
+
+thread_runs = Table(
+    "thread_runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("threads.id"), nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("assistant_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON as a client receives it
+    Column("state", Text, nullable=False),  # JSON: what the client is not told
+    Index(None, "thread_id", "created_at", "id"),
+    Index(None, "assistant_id"),
+)
+
+thread_run_steps = Table(
+    "thread_run_steps",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("threads.id"), nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Index(None, "thread_id", "place", unique=True),
+    Index(None, "run_id", "place"),
+)
+
+# What the stream of a thread's newest run told, in pieces of several events.
+thread_run_events = Table(
+    "thread_run_events",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),  # counts events from 0
+    Column("last", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON array
+)
+
+# People signed in to the console. What they signed in with is sealed with their cookie, of which only a hash is here.
+console_sessions = Table(
+    "console_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),  # SHA-256 of the cookie's token, in hex
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("sealed", Text, nullable=False),
+)
+
+# Times are Unix microseconds, one for each step that a batch can have taken.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("input_file_id", Text, nullable=False),
+    Column("output_lifetime_s", BigInteger, nullable=False),
+    Column("metadata", Text, nullable=False),  # JSON
+    Column("status", Text, nullable=False),
+    Column("ending", Text),  # what it will end as, once that is not "completed"
+    Column("errors", Text),  # JSON
+    Column("model", Text),
+    Column("parts", BigInteger, nullable=False, server_default=text("0")),  # jobs that its requests were divided into
+    Column("chunks", BigInteger, nullable=False, server_default=text("0")),  # of these, that are not done
+    Column("total", BigInteger, nullable=False, server_default=text("0")),
+    Column("completed", BigInteger, nullable=False, server_default=text("0")),
+    Column("failed", BigInteger, nullable=False, server_default=text("0")),
+    Column("input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cached_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("output_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("reasoning_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("output_file_id", Text),
+    Column("error_file_id", Text),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("in_progress_at", BigInteger),
+    Column("finalizing_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("failed_at", BigInteger),
+    Column("expired_at", BigInteger),
+    Column("cancelling_at", BigInteger),
+    Column("cancelled_at", BigInteger),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+# What lines of batches came to, until it is in a file.
+batch_results = Table(
+    "batch_results",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the request in its file, from 0
+    Column("failed", Boolean, nullable=False),
+    Column("line", Text, nullable=False),  # of the output file
+)
+
+# Their counts, sizes and statuses are those of their files, so they cannot differ.
+vector_stores = Table(
+    "vector_stores",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("metadata", Text, nullable=False),  # JSON
+    Column("days", BigInteger),  # without use until it expires
+    Column("last_active_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revision", BigInteger, nullable=False),  # one more with every change of what can be found
+    Index(None, "project_id", "created_at", "id"),
+    Index(None, "expires_at"),
+)
+
+vector_store_batches = Table(
+    "vector_store_batches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("store_id", Text, ForeignKey("vector_stores.id"), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("cancelled", Boolean, nullable=False),
+)
+
+# A file in a store. ``run`` names one ingestion of it: its job, and what belongs to it.
+vector_store_files = Table(
+    "vector_store_files",
+    metadata,
+    Column("store_id", Text, ForeignKey("vector_stores.id"), primary_key=True),
+    Column("file_id", Text, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("run", Text, nullable=False, unique=True),
+    Column("batch_id", Text, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("attributes", Text, nullable=False),  # JSON
+    Column("chunk_tokens", BigInteger, nullable=False),
+    Column("overlap_tokens", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("usage_bytes", BigInteger, nullable=False),
+    CheckConstraint("status IN ('in_progress', 'completed', 'failed', 'cancelled')", name="status"),
+    Index(None, "file_id"),
+    Index(None, "store_id", "status"),
+)
+
+vector_store_chunks = Table(
+    "vector_store_chunks",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("repeated", BigInteger, nullable=False),  # characters at its start that end the chunk before
+)
+
+# Vectors and words of some chunks of a run that follow one another.
+vector_store_segments = Table(
+    "vector_store_segments",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),  # number of its first chunk
+    Column("chunks", BigInteger, nullable=False),
+    Column("embedder", Text, nullable=False),  # what made the vectors; those of others cannot be compared
+    Column("vectors", LargeBinary, nullable=False),  # rows of 16-bit floats, little-endian
+    Column("words", LargeBinary, nullable=False),
 )
 
 # Their counts, sizes and statuses are those of their files, so they cannot differ.

@@ -118,7 +118,9 @@ async def test_a_lowered_rate_limit_counts_at_once(mine: Any, site: Any) -> None
     elsewhere = Limits.of(LimitSettings(tier="tier_1"), site.database)
     await elsewhere.start()
     assert await site.limits.admit(caller, CARD, Demand(input_tokens=1)) is not None
-    [found] = [each async for each in limits.list_rate_limits(mine.project_id) if each.id == "rl-gpt-4.1"]
+    listed = {each.id: each async for each in limits.list_rate_limits(mine.project_id)}
+    assert listed["rl-whisper-1"].max_tokens_per_1_minute == 0, "its tokens are not limited"
+    found = listed["rl-gpt-4.1"]
     tier = CARD.limits.standard.tier_1
     assert tier is not None
     assert (found.max_requests_per_1_minute, found.max_tokens_per_1_minute) == (tier.rpm, tier.tpm)

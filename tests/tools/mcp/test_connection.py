@@ -12,10 +12,12 @@ import msgspec
 import pytest
 from tests.mcp_servers import MCPServer
 
-from inhouse.tools.mcp import Bounds, Reach, Server
+from inhouse.kit.addresses import LOOPBACK, Reach
+from inhouse.tools.mcp import Bounds, Server
 from inhouse.tools.mcp.connection import Connection, Failed
 from inhouse.tools.mcp.items import ExecutionError, HTTPError, ProtocolError
 
+NEAR = Reach(LOOPBACK)
 Connect = Callable[..., Connection]
 
 
@@ -23,7 +25,7 @@ Connect = Callable[..., Connection]
 async def connect() -> AsyncIterator[Connect]:
     made: list[Connection] = []
 
-    def connect(url: str, *, reach: Reach = "loopback", bounds: Bounds | None = None, **server: Any) -> Connection:
+    def connect(url: str, *, reach: Reach = NEAR, bounds: Bounds | None = None, **server: Any) -> Connection:
         made.append(Connection(Server("numbers", url, **server), reach, bounds or Bounds(list_s=10, call_s=10)))
         return made[-1]
 
@@ -167,7 +169,7 @@ async def test_a_closed_port_is_unreachable(connect: Connect) -> None:
 async def test_private_addresses_are_refused(streamable: MCPServer, connect: Connect) -> None:
     before = len(streamable.seen()["methods"])
     for url in (streamable.url, streamable.url.replace("127.0.0.1", "localhost"), "http://[::1]:9/mcp"):
-        error = await failure(connect(url, reach="public"))
+        error = await failure(connect(url, reach=Reach()))
         assert error == HTTPError(403, "The address of the server may not be reached from here.")
     assert len(streamable.seen()["methods"]) == before
 

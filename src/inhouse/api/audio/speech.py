@@ -99,7 +99,9 @@ async def _heard(call: Call, engine: HostedEngine, body: wire.CreateSpeechReques
     if voice_of(asked.voice) is None:
         raise _no_voice(asked.voice)
     try:
-        async with aclosing(engine.stream("/speak", asked, Heard, tenant=call.project_id)) as items:
+        async with aclosing(
+            engine.stream("/speak", asked, Heard, tenant=call.project_id, priority=call.priority)
+        ) as items:
             async for item in items:
                 yield item
     except Refused as error:

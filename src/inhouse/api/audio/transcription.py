@@ -222,7 +222,9 @@ async def _items(call: Call, asked: TranscribeRequest, *, unchunked: bool) -> As
     with engine_errors(call.id), hearing.refusals(call.card, unchunked=unchunked):
         engine = call.host("whisper")
         assert not isinstance(engine, Upstream)
-        stream: AsyncGenerator[Item, None] = engine.stream("/transcribe", asked, _ITEM, tenant=call.project_id)
+        stream: AsyncGenerator[Item, None] = engine.stream(
+            "/transcribe", asked, _ITEM, tenant=call.project_id, priority=call.priority
+        )
         async with aclosing(stream) as items:
             async for item in items:
                 yield item

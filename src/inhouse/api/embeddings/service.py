@@ -121,7 +121,9 @@ async def _vectors(call: Call, inputs: list[Input]) -> AsyncGenerator[list[Vecto
             return
         try:
             if _may_be_too_long(call.card, inputs):
-                counted = await engine.call(COUNT, Inputs(inputs), Counted, tenant=call.project_id)
+                counted = await engine.call(
+                    COUNT, Inputs(inputs), Counted, tenant=call.project_id, priority=call.priority
+                )
                 _check_tokens(call.card, counted.tokens)
             for turn in turns(inputs):
                 yield await _ask_host(call, engine, turn)
@@ -130,7 +132,7 @@ async def _vectors(call: Call, inputs: list[Input]) -> AsyncGenerator[list[Vecto
 
 
 async def _ask_host(call: Call, engine: HostedEngine, turn: list[Input]) -> list[Vector]:
-    answer = await engine.call(EMBED, Inputs(turn), Vectors, tenant=call.project_id)
+    answer = await engine.call(EMBED, Inputs(turn), Vectors, tenant=call.project_id, priority=call.priority)
     call.usage.input_tokens += sum(answer.tokens)
     return list(rows(answer.data, answer.width))
 

@@ -68,5 +68,8 @@ class Models:
                 if deprecation is not None and deprecation.sourced and deprecation.shutdown is not None
                 else None
             ),
+            context_window=card.context_window,
+            deployed_window=None if served is None else min(served.window, card.context_window),
+            window_strategy=None if served is None else served.window_strategy,
             served_by=None if served is None else f"{served.weights} on {served.engine}, {served.where}",
         )

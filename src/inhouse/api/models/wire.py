@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from inhouse.api.wire import Deleted, ResponseObject, doc
+from inhouse.engines.deployments import WindowStrategy
 
 
 class Model(ResponseObject, kw_only=True):
@@ -19,6 +20,14 @@ class Model(ResponseObject, kw_only=True):
     )
     served_by: Annotated[
         str | None, doc("What answers for this model here: weights, engine and machine; null if nothing does.")
+    ] = None
+    context_window: Annotated[int | None, doc("Tokens of a prompt and its answer together, as the card says.")] = None
+    deployed_window: Annotated[
+        int | None, doc("Tokens that the model here reads at once; null if nothing serves it.")
+    ] = None
+    window_strategy: Annotated[
+        WindowStrategy | None,
+        doc("What is done with a prompt between the two: refused, read in passages, or its oldest items dropped."),
     ] = None
 
 

@@ -116,7 +116,7 @@ async def _classify(call: Call, engine: HostedEngine, inputs: list[Input], pictu
     images = [image for each in inputs for image in each.images]
     asked = Classify([text for each in inputs for text in each.texts], await pictures.load(images))
     try:
-        told = await engine.call("/classify", asked, Classified, tenant=call.project_id)
+        told = await engine.call("/classify", asked, Classified, tenant=call.project_id, priority=call.priority)
     except Refused as error:
         place = int(error.param) if error.param is not None else None
         raise InvalidRequest(
@@ -169,7 +169,6 @@ async def _ask_model(call: Call, given: Input) -> Verdict:
 
 
 async def _opinion(call: Call, text: str) -> dict[str, float]:
-    before = call.usage.input_tokens
     request = GenerationRequest(
         items=(Message("system", (Text(INSTRUCTIONS),)), Message("user", (Text(f"<text>\n{text}\n</text>"),))),
         format=JsonSchema("verdict", _SCHEMA, strict=True),
@@ -180,7 +179,6 @@ async def _opinion(call: Call, text: str) -> dict[str, float]:
     async with aclosing(generate(call, request)) as batches:
         async for batch in batches:
             said += "".join(event.text for event in batch if isinstance(event, TextDelta))
-    call.usage.input_tokens += before  # the core counts one prompt; of answers it keeps the sum
     try:
         opinion = msgspec.json.decode(said, type=_Opinion)
     except msgspec.MsgspecError as error:

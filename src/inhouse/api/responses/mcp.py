@@ -12,8 +12,9 @@ from msgspec import UNSET
 
 from inhouse.api.responses import wire
 from inhouse.api.responses.hosting import Circumstances, Maker
+from inhouse.kit.addresses import Reach
 from inhouse.kit.errors import InvalidRequest
-from inhouse.tools.mcp import MCP, Approval, ApprovedCall, Bounds, Reach, Server, ServerTool, ToolFilter
+from inhouse.tools.mcp import MCP, Approval, ApprovedCall, Bounds, Server, ServerTool, ToolFilter
 
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")

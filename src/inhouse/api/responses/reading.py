@@ -112,6 +112,7 @@ def read(
     Raises:
         InvalidRequest: the model does not take a parameter, a value, or two of them together.
     """
+    _check_approved(body, items, history)
     read = [*core_items(prompt, first=len(prompt)), *core_items(items, first=history)]
     return GenerationRequest(
         items=_with_instructions(body.instructions, read),
@@ -138,6 +139,21 @@ def read_for_count(
         format=answer_format(body.text, body.instructions, items),
         items_param="input",
     )
+
+
+def _check_approved(body: wire.CreateResponse, items: Sequence[wire.InputItem], history: int) -> None:
+    """A call that the client allows must have a server to be made at: it gives the server again, with its secrets."""
+    given = {tool.server_label for tool in body.tools or () if isinstance(tool, wire.MCPServer)}
+    asked = {item.id: item.server_label for item in items if isinstance(item, wire.MCPApprovalRequest)}
+    for item in items[history:]:
+        if isinstance(item, wire.InputMCPApprovalResponse) and item.approve:
+            label = asked.get(item.approval_request_id)
+            if label is not None and label not in given:
+                raise InvalidRequest(
+                    f"The call that the approval response for '{item.approval_request_id}' allows cannot be made: MCP "
+                    f"server '{label}' is not among the 'tools' of this request.",
+                    param="tools",
+                )
 
 
 def _with_instructions(instructions: str | None, items: list[Item]) -> tuple[Item, ...]:

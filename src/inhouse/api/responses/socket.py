@@ -193,6 +193,8 @@ class _Connection:
             request = await self._socket.request(self._operation)
             id = request.request_id
             event.stream = True
+            if request.caller.policy.zero_retention:
+                event.store = False
             batches: AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]
             if event.generate is False:
                 batches = self._service.warm_up(request, event, self._memory)

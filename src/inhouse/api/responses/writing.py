@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from inhouse.api.completing import padding
+from inhouse.api.completing import padding, read_tokens
 from inhouse.api.responses import wire
 from inhouse.api.responses.hosted_items import cut_short, told_item, told_progress
 from inhouse.api.responses.reading_tools import Toolbox
@@ -422,7 +422,7 @@ class _Call:
 def response_usage(used: Usage) -> wire.ResponseUsage:
     return wire.ResponseUsage(
         input_tokens=used.input_tokens,
-        input_tokens_details=wire.InputTokensDetails(cached_tokens=used.cached_tokens),
+        input_tokens_details=wire.InputTokensDetails(cached_tokens=used.cached_tokens, read_tokens=read_tokens(used)),
         output_tokens=used.output_tokens,
         output_tokens_details=wire.OutputTokensDetails(reasoning_tokens=used.reasoning_tokens),
         total_tokens=used.input_tokens + used.output_tokens,

@@ -127,6 +127,9 @@ def _event(kind: str) -> type[WebhookEvent]:
 
 EVENTS: dict[str, type[WebhookEvent]] = {
     kind.replace(".", "_"): _event(kind)
-    for kind in ("response.completed", "response.failed", "response.cancelled", "response.incomplete")
+    for kind in (
+        *("response.completed", "response.failed", "response.cancelled", "response.incomplete"),
+        *("batch.completed", "batch.failed", "batch.expired", "batch.cancelled"),
+    )
 }
 """Payloads by the official name of the webhook. Whoever begins to ``record`` another official event adds it here."""

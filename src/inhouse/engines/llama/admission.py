@@ -5,6 +5,9 @@ A request that may write up to the end of a large window would, reserved whole, 
 prompt and at most ``GROWTH`` tokens and grows while the completion does. Where it cannot grow, a younger request that
 can be continued later gives up its place and waits again, with its old place in the order: the oldest always gets on.
 
+A request of negative priority, a line of a batch, runs only in places that nobody else wants: where others wait, it
+gives up its place if it can be continued.
+
 The order is fair between tenants (start-time fair queueing): a request gets the turn that is being served, or the one
 after the last that its tenant waits for. So a tenant's first request stands before the second of another, however many
 that one has sent; and where the queue is full, it is the last in this order that is refused, not the last to come.
@@ -115,7 +118,7 @@ class Admission:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (rank, next(self._tie), future, lease))
         self._admit()
-        self._admit()
+        self._displace()
         try:
             async with asyncio.timeout(None if again else self.timeout):
                 await future
@@ -171,6 +174,21 @@ class Admission:
         future = last[2]
         future.set_exception(busy)
         future.exception()  # its request may have left at this very moment; that is not a warning
+
+    def _displace(self) -> None:
+        """Have lines of batches give up their places for what waits before them."""
+        wanted = [entry[3] for entry in self._waiting if not entry[2].done() and entry[0].urgency <= 0]
+        if not wanted:
+            return
+        slots = len(self._running) + len(wanted) - self.slots
+        tokens = self.reserved + sum(lease.tokens for lease in wanted) - self.kv_tokens
+        for lease in sorted(self._running, key=lambda lease: lease.rank, reverse=True):
+            if slots <= 0 and tokens <= 0:
+                return
+            if lease.rank.urgency > 0 and lease.resumable:
+                lease.preempt()
+                slots -= 1
+                tokens -= lease.tokens
 
     def _fits(self, tokens: int) -> bool:
         return len(self._running) < self.slots and self.reserved + tokens <= self.kv_tokens

@@ -37,9 +37,10 @@ from mcp_types import (
 )
 
 from inhouse import __version__
-from inhouse.tools.mcp.guard import AddressRefused, GuardedTransport, TooLarge
+from inhouse.kit.addresses import Reach
 from inhouse.tools.mcp.items import CallError, ExecutionError, HTTPError, ProtocolError, ServerTool, phrase
-from inhouse.tools.mcp.server import Bounds, Reach, Server
+from inhouse.tools.mcp.server import Bounds, Server
+from inhouse.tools.mcp.transport import AddressRefused, GuardedTransport, TooLarge
 
 for _name in ("mcp", "client", "httpx2", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from inhouse.tools.mcp.items import ServerTool
-
-Reach = Literal["public", "loopback", "private"]
-"""Addresses that a server may have beside public ones: none, this machine's own, or those of private networks too."""
 
 
 class ToolFilter(msgspec.Struct, frozen=True):

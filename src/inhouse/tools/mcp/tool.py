@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
+from inhouse.kit.addresses import Reach
 from inhouse.kit.errors import FailedDependency
 from inhouse.kit.ids import new_id
 from inhouse.tools.hosted import (
@@ -35,7 +36,7 @@ from inhouse.tools.mcp.items import (
     phrase,
 )
 from inhouse.tools.mcp.names import seen_name
-from inhouse.tools.mcp.server import Bounds, Reach, Server
+from inhouse.tools.mcp.server import Bounds, Server
 
 if TYPE_CHECKING:
     from inhouse.tools.mcp.connection import Connection
@@ -67,7 +68,7 @@ class MCP(HostedTool):
     ) -> None:
         self.label = server.label
         self._server = server
-        self._reach: Reach = reach
+        self._reach = reach
         self._bounds = bounds
         self._known = known
         self._approved = approved

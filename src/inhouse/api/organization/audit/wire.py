@@ -171,15 +171,22 @@ class Range(Struct, kw_only=True, forbid_unknown_fields=True):
     lte: Annotated[Seconds | None, doc("Not after.")] = None
 
 
+def _listed(name: str, text: str) -> Meta:
+    """The official document names these lists with brackets, as the SDKs write them; both are read."""
+    return Meta(description=text, extra_json_schema={"x-parameter": f"{name}[]"})
+
+
 class ListAuditLogsQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     """Which events."""
 
     effective_at: Annotated[Range | None, doc("When they happened.")] = None
-    project_ids: Annotated[list[str] | None, doc("Only in these projects.")] = None
-    event_types: Annotated[list[EventType] | None, doc("Only of these types.")] = None
-    actor_ids: Annotated[list[str] | None, doc("Only by these users, service accounts or keys.")] = None
-    actor_emails: Annotated[list[str] | None, doc("Only by users with these addresses.")] = None
-    resource_ids: Annotated[list[str] | None, doc("Only changes of these.")] = None
+    project_ids: Annotated[list[str] | None, _listed("project_ids", "Only in these projects.")] = None
+    event_types: Annotated[list[EventType] | None, _listed("event_types", "Only of these types.")] = None
+    actor_ids: Annotated[list[str] | None, _listed("actor_ids", "Only by these users, service accounts or keys.")] = (
+        None
+    )
+    actor_emails: Annotated[list[str] | None, _listed("actor_emails", "Only by users with these addresses.")] = None
+    resource_ids: Annotated[list[str] | None, _listed("resource_ids", "Only changes of these.")] = None
     tenant_only: Annotated[bool, doc("Only types that begin with `tenant.`.")] = False
     limit: Annotated[Annotated[int, Meta(ge=1, le=100)], doc("Events in a page.")] = 20
     after: Annotated[str | None, doc("Id of the last event of the page before.")] = None

@@ -18,7 +18,7 @@ class RateLimit(ResponseObject, kw_only=True):
     id: Annotated[str, doc("Its id: `rl-` and the name of the family.")]
     model: Annotated[str, doc("The family; `-long-context` at its end for prompts that count as such.")]
     max_requests_per_1_minute: Annotated[int, doc("Requests a minute.")]
-    max_tokens_per_1_minute: Annotated[int, doc("Tokens a minute.")]
+    max_tokens_per_1_minute: Annotated[int, doc("Tokens a minute; 0 where tokens are not limited.")] = 0
     max_images_per_1_minute: Annotated[int | UnsetType, doc("Images a minute, where they are limited.")] = UNSET
     max_audio_megabytes_per_1_minute: Annotated[int | UnsetType, doc("Never told: audio is not limited by size.")] = (
         UNSET

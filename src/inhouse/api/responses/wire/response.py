@@ -48,6 +48,9 @@ class InputTokensDetails(ResponseObject, kw_only=True):
 
     cached_tokens: Annotated[int, doc("Tokens whose work was reused from an earlier request.")] = 0
     cache_write_tokens: Annotated[int, doc("Tokens written to the cache for later requests, where that is paid.")] = 0
+    read_tokens: Annotated[
+        int | UnsetType, doc("Tokens that the model read, where it read only passages of a longer input.")
+    ] = UNSET
 
 
 class OutputTokensDetails(ResponseObject, kw_only=True):

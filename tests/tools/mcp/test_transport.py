@@ -1,9 +1,7 @@
-"""Which addresses may be reached, and the names under which tools are seen."""
+"""Only checked addresses are connected to, and the names under which tools are seen."""
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import socket
 from typing import Any
 
@@ -11,61 +9,31 @@ import httpx2
 import pytest
 from tests.mcp_servers import MCPServer
 
-from inhouse.tools.mcp import Approval, Reach, ServerTool, ToolFilter, seen_name
-from inhouse.tools.mcp.guard import AddressRefused, GuardedTransport, may_reach
-
-
-@pytest.mark.parametrize(
-    ("address", "least"),
-    [
-        ("93.184.215.14", "public"),
-        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", "public"),
-        ("127.0.0.1", "loopback"),
-        ("127.8.8.8", "loopback"),
-        ("::1", "loopback"),
-        ("::ffff:127.0.0.1", "loopback"),
-        ("10.0.0.1", "private"),
-        ("172.16.4.4", "private"),
-        ("192.168.1.1", "private"),
-        ("fd00::1", "private"),
-        ("::ffff:10.0.0.1", "private"),
-        ("2002:0a00:0001::1", "private"),
-        ("64:ff9b::a00:1", "private"),
-        ("169.254.169.254", None),
-        ("::ffff:169.254.169.254", None),
-        ("fe80::1", None),
-        ("0.0.0.0", None),
-        ("::", None),
-        ("224.0.0.1", None),
-        ("ff02::1", None),
-    ],
-)
-def test_addresses(address: str, least: Reach | None) -> None:
-    levels: list[Reach] = ["public", "loopback", "private"]
-    for place, reach in enumerate(levels):
-        expected = least is not None and place >= levels.index(least)
-        assert may_reach(ipaddress.ip_address(address), reach) == expected, reach
+from inhouse.kit.addresses import LOOPBACK, Reach
+from inhouse.tools.mcp import Approval, ServerTool, ToolFilter, seen_name
+from inhouse.tools.mcp.transport import AddressRefused, GuardedTransport
 
 
 async def test_a_name_is_checked_when_it_is_connected_to(
     streamable: MCPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that led elsewhere when it was looked at gains nothing, nor does one that leads to both."""
-    loop = asyncio.get_running_loop()
     port = int(streamable.base.rsplit(":", 1)[1])
+    real = socket.getaddrinfo
     answers: list[list[str]] = [["127.0.0.1"], ["93.184.215.14", "127.0.0.1"], ["127.0.0.1"]]
 
-    async def resolve(host: str, port: int, **_: Any) -> list[Any]:
-        assert host == "rebinding.example"
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        if host != "rebinding.example":
+            return real(host, port, **_)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in answers.pop(0)]
 
-    monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     url = f"http://rebinding.example:{port}/seen"
-    async with httpx2.AsyncClient(transport=GuardedTransport("public", 100_000)) as client:
+    async with httpx2.AsyncClient(transport=GuardedTransport(Reach(), 100_000)) as client:
         for _ in range(2):
             with pytest.raises(AddressRefused):
                 await client.get(url)
-    async with httpx2.AsyncClient(transport=GuardedTransport("loopback", 100_000)) as client:
+    async with httpx2.AsyncClient(transport=GuardedTransport(Reach(LOOPBACK), 100_000)) as client:
         answer = await client.get(url)
         with pytest.raises(AddressRefused):
             await client.get(streamable.base)
@@ -74,7 +42,7 @@ async def test_a_name_is_checked_when_it_is_connected_to(
 
 
 async def test_an_answer_is_bounded(streamable: MCPServer) -> None:
-    async with httpx2.AsyncClient(transport=GuardedTransport("loopback", 10)) as client:
+    async with httpx2.AsyncClient(transport=GuardedTransport(Reach(LOOPBACK), 10)) as client:
         with pytest.raises(httpx2.StreamError):
             await client.get(f"{streamable.base}/seen")
 

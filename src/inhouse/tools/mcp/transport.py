@@ -1,21 +1,21 @@
-"""Which addresses a server may have, checked where the connection is made.
+"""HTTP to a server, of which nothing is known but its URL, by somebody who is not to be trusted with our network.
 
-The name is resolved here, every address is checked, and the connection goes to a checked address: a name that changes
-its address in between gains nothing. Proxies of the environment are not used, for the check would then be theirs.
+The name is resolved here, every address is checked (``kit.addresses``), and the connection goes to a checked address: a
+name that changes its address in between gains nothing. Proxies of the environment are not used, for the check would
+then be theirs.
 """
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import socket
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 
-from inhouse.tools.mcp.server import Reach
+from inhouse.kit import addresses
+from inhouse.kit.addresses import Reach, addresses_of
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_threads = ThreadPoolExecutor(addresses.THREADS, thread_name_prefix="inhouse-mcp-resolver")
 
 
 class AddressRefused(httpx2.ConnectError):
@@ -24,33 +24,6 @@ class AddressRefused(httpx2.ConnectError):
 
 class TooLarge(httpx2.StreamError):
     """An answer is larger than allowed."""
-
-
-def may_reach(address: _Address, reach: Reach) -> bool:
-    """Whether a server may have this address. Link-local ones, where clouds keep their secrets, never."""
-    if isinstance(address, ipaddress.IPv6Address) and (inner := _embedded(address)) is not None:
-        address = inner
-    if address.is_link_local or address.is_multicast or address.is_unspecified:
-        return False
-    if address.is_loopback:
-        return reach != "public"
-    if address.is_global:
-        return True
-    return reach == "private" and address.is_private and not address.is_reserved
-
-
-def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 one leads to."""
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
@@ -76,7 +49,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         address = await self._resolve(host, request.url.port or (443 if request.url.scheme == "https" else 80))
         sent = httpx2.Request(
             request.method,
-            request.url.copy_with(host=str(address)),
+            request.url.copy_with(host=address),
             headers=request.headers,  # with the name as "host"
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": host},
@@ -87,17 +60,14 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             response.stream = _Bounded(response.stream, self._most)
         return response
 
-    async def _resolve(self, host: str, port: int) -> _Address:
+    async def _resolve(self, host: str, port: int) -> str:
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
+            self._reach.check_host(host)
+            return (await addresses_of(host, port, self._reach, _threads))[0].address
+        except addresses.AddressRefused as error:
+            raise AddressRefused("The address of the server may not be reached from here.") from error
+        except OSError as error:
             raise httpx2.ConnectError("The name of the server could not be resolved.") from error
-        addresses = [ipaddress.ip_address(each[4][0]) for each in found]
-        allowed = [each for each in addresses if may_reach(each, self._reach)]
-        # A name with addresses of both kinds is a trick, or a mistake.
-        if not addresses or len(allowed) < len(addresses):
-            raise AddressRefused("The address of the server may not be reached from here.")
-        return allowed[0]
 
     async def aclose(self) -> None:
         await self._inner.aclose()

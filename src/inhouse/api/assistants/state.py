@@ -1,0 +1,33 @@
+"""What a run remembers that its client is not told."""
+
+from __future__ import annotations
+
+import msgspec
+
+from inhouse.api.assistants import wire
+
+
+class RunState(msgspec.Struct, kw_only=True):
+    """Whose the run is, what it has used so far, and what its tools have to work with."""
+
+    organization_id: str
+    key_id: str
+    reasoning_effort: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    """As they were asked for; None leaves them to the deployment."""
+    resources: wire.ToolResources | None = None
+    """Of the assistant, or of the request."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    """Of all turns that have ended."""
+    usages: dict[str, wire.RunUsage] = {}
+    """Of steps that are told it when they end."""
+
+
+def usage(prompt_tokens: int, completion_tokens: int) -> wire.RunUsage:
+    return wire.RunUsage(
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        total_tokens=prompt_tokens + completion_tokens,
+    )

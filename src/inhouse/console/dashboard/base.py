@@ -1,0 +1,86 @@
+"""What the pages of the dashboard share: who may see one, its navigation, its forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from inhouse.console.gateway import Answer
+from inhouse.console.session import SignedIn, read_form
+from inhouse.console.signing import to_sign_in
+
+if TYPE_CHECKING:
+    from inhouse.console.site import Site
+
+Need = Literal["project", "admin", "any"]
+ENTRIES = (
+    ("Overview", "/dashboard"),
+    ("Usage and costs", "/dashboard/usage"),
+    ("Limits", "/dashboard/limits"),
+    ("Keys", "/dashboard/keys"),
+    ("Projects", "/dashboard/projects"),
+    ("Logs", "/dashboard/logs"),
+    ("Files", "/dashboard/files"),
+    ("Webhooks", "/dashboard/webhooks"),
+    ("Audit log", "/dashboard/audit"),
+    ("Engines", "/dashboard/engines"),
+)
+
+
+class Section:
+    """Pages of the dashboard; a subclass has routes."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    async def enter(self, request: Request, need: Need = "any") -> SignedIn | Response:
+        """The session, or the answer for who has none that may see the page."""
+        signed_in = await self.site.door.who(request)
+        if signed_in is None:
+            return to_sign_in(request)
+        lacking = {"admin": signed_in.admin is None, "project": signed_in.project is None, "any": False}[need]
+        if lacking:
+            return await self.page(request, signed_in, "dashboard/key_needed.html.jinja", 403, need=need)
+        return signed_in
+
+    async def form(self, request: Request, need: Need) -> tuple[SignedIn, dict[str, str]] | Response:
+        """The session and the fields of a form that changes something; else the answer: refused, or sign in first."""
+        signed_in = await self.enter(request, need)
+        if isinstance(signed_in, Response):
+            return signed_in
+        fields = await read_form(request, signed_in.token)
+        if fields is None:
+            return await self.page(request, signed_in, "dashboard/refused.html.jinja", 403)
+        return signed_in, fields
+
+    async def page(
+        self, request: Request, signed_in: SignedIn, template: str, status: int = 200, **context: Any
+    ) -> Response:
+        response = self.site.pages.answer(
+            request,
+            template,
+            status,
+            here_in="Dashboard",
+            viewer=await self.site.viewer_of(signed_in),
+            entries=ENTRIES,
+            path=request.url.path,
+            **context,
+        )
+        response.headers["cache-control"] = "no-store"
+        return response
+
+    async def get(self, signed_in: SignedIn, path: str, **query: Any) -> Answer:
+        return await self.site.operations.call(signed_in, "GET", path, query=query)
+
+    async def all_of(self, signed_in: SignedIn, path: str, **query: Any) -> list[dict[str, Any]]:
+        """The first hundred of a list; none where it cannot be read."""
+        answer = await self.get(signed_in, path, limit=100, **query)
+        found: list[dict[str, Any]] = answer.json["data"] if answer.ok else []
+        return found
+
+
+def back(path: str) -> Response:
+    """After a change: the page again, by GET."""
+    return RedirectResponse(path, 303)

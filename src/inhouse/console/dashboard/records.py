@@ -1,0 +1,113 @@
+"""What a project keeps: stored completions, responses, files, webhooks; and the organization's audit log."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from inhouse.console.dashboard.base import Section
+
+
+class Records(Section):
+    def routes(self) -> list[Route]:
+        return [
+            Route("/dashboard/logs", self.logs),
+            Route("/dashboard/logs/{id}", self.log),
+            Route("/dashboard/files", self.files),
+            Route("/dashboard/webhooks", self.webhooks),
+            Route("/dashboard/audit", self.audit),
+        ]
+
+    async def logs(self, request: Request) -> Response:
+        asked = request.query_params.get("id", "").strip()[:200]
+        if asked:
+            return await self._log(request, asked)
+        after = request.query_params.get("after")
+        return await self._list(
+            request, "project", "logs", "/v1/chat/completions", limit=30, order="desc", after=after or None
+        )
+
+    async def log(self, request: Request) -> Response:
+        return await self._log(request, request.path_params["id"])
+
+    async def files(self, request: Request) -> Response:
+        after = request.query_params.get("after")
+        return await self._list(request, "project", "files", "/v1/files", limit=50, order="desc", after=after or None)
+
+    async def webhooks(self, request: Request) -> Response:
+        return await self._list(request, "project", "webhooks", "/v1/webhook_endpoints")
+
+    async def audit(self, request: Request) -> Response:
+        after = request.query_params.get("after")
+        return await self._list(request, "admin", "audit", "/v1/organization/audit_logs", limit=50, after=after or None)
+
+    async def _list(self, request: Request, need: Any, name: str, path: str, **query: Any) -> Response:
+        signed_in = await self.enter(request, need)
+        if isinstance(signed_in, Response):
+            return signed_in
+        answer = await self.get(signed_in, path, **query)
+        page = answer.json if answer.ok else {}
+        return await self.page(
+            request,
+            signed_in,
+            f"dashboard/{name}.html.jinja",
+            records=page.get("data", []),
+            more=page.get("last_id") if page.get("has_more") else None,
+            problem="" if answer.ok else answer.message,
+            actor_of=_actor,
+            project_of=lambda entry: (entry.get("project") or {}).get("name") or "–",
+        )
+
+    async def _log(self, request: Request, id: str) -> Response:
+        """A stored completion or a response, with its items, by its id."""
+        signed_in = await self.enter(request, "project")
+        if isinstance(signed_in, Response):
+            return signed_in
+        safe = quote(id, safe="")
+        if id.startswith("resp_"):
+            found = await self.get(signed_in, f"/v1/responses/{safe}")
+            inputs = await self.get(signed_in, f"/v1/responses/{safe}/input_items", order="asc", limit=100)
+        else:
+            found = await self.get(signed_in, f"/v1/chat/completions/{safe}")
+            inputs = await self.get(signed_in, f"/v1/chat/completions/{safe}/messages", limit=100)
+        if not found.ok:
+            return await self.page(request, signed_in, "dashboard/log_missing.html.jinja", 404, id=id)
+        record = found.json
+        output = record.get("output") or [choice["message"] for choice in record.get("choices", ())]
+        items = [*(inputs.json["data"] if inputs.ok else ()), *output]
+        return await self.page(
+            request,
+            signed_in,
+            "dashboard/log.html.jinja",
+            record=record,
+            items=[(_speaker(item), _said(item)) for item in items],
+            whole=json.dumps(record, indent=2, ensure_ascii=False),
+        )
+
+
+def _speaker(item: dict[str, Any]) -> str:
+    return str(item.get("role") or item.get("type") or "item").replace("_", " ")
+
+
+def _said(item: dict[str, Any]) -> str:
+    """What an item says, as text: its words, or itself where it has none."""
+    content = item.get("content")
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        words = [str(part.get("text") or part.get("refusal") or f"[{part.get('type')}]") for part in content]
+        return "\n".join(words)
+    if item.get("type") == "function_call":
+        return f"{item.get('name')}({item.get('arguments')})"
+    return json.dumps(item, indent=2, ensure_ascii=False)
+
+
+def _actor(entry: dict[str, Any]) -> str:
+    """Who did what an entry of the audit log tells: the key's id, or the kind of actor."""
+    actor = entry.get("actor") or {}
+    return str((actor.get("api_key") or {}).get("id") or actor.get("type") or "–")

@@ -1,0 +1,132 @@
+"""Overview, usage and costs, limits, engines."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from inhouse.console.dashboard.base import Section
+from inhouse.console.dashboard.charts import DAY_S, Chart, stacked
+from inhouse.console.session import SignedIn
+
+RANGES = {"7": 7, "30": 30}
+GROUPS = {"model": "Model", "project": "Project", "key": "API key"}
+_GROUP_BY = {"model": "line_item", "project": "project_id", "key": "api_key_id"}
+
+
+class Usage(Section):
+    def routes(self) -> list[Route]:
+        return [
+            Route("/dashboard", self.overview),
+            Route("/dashboard/usage", self.usage),
+            Route("/dashboard/limits", self.limits),
+            Route("/dashboard/engines", self.engines),
+        ]
+
+    async def overview(self, request: Request) -> Response:
+        signed_in = await self.enter(request)
+        if isinstance(signed_in, Response):
+            return signed_in
+        costs = await self._costs(signed_in, 30, "model") if signed_in.admin else None
+        tokens = await self._tokens(signed_in, 30) if signed_in.admin else None
+        stored = await self.get(signed_in, "/v1/chat/completions", limit=5, order="desc") if signed_in.project else None
+        return await self.page(
+            request,
+            signed_in,
+            "dashboard/overview.html.jinja",
+            costs=costs,
+            tokens=tokens,
+            standing=await self.site.standing(signed_in.organization_id),
+            stored=stored.json["data"] if stored and stored.ok else [],
+            engines=await self._engines(),
+            has_project=signed_in.project is not None,
+        )
+
+    async def usage(self, request: Request) -> Response:
+        signed_in = await self.enter(request, "admin")
+        if isinstance(signed_in, Response):
+            return signed_in
+        days = RANGES.get(request.query_params.get("days", ""), 30)
+        group = request.query_params.get("by", "model")
+        group = group if group in GROUPS else "model"
+        return await self.page(
+            request,
+            signed_in,
+            "dashboard/usage.html.jinja",
+            days=days,
+            ranges=RANGES,
+            groups=GROUPS,
+            group=group,
+            costs=await self._costs(signed_in, days, group),
+            tokens=await self._tokens(signed_in, days),
+        )
+
+    async def limits(self, request: Request) -> Response:
+        signed_in = await self.enter(request)
+        if isinstance(signed_in, Response):
+            return signed_in
+        standing = await self.site.standing(signed_in.organization_id)
+        rows = []
+        for card in self.site.view.cards:
+            if standing is not None:
+                found = card.limits.standard.of(standing.tier)
+                rows.append((card, found))
+        return await self.page(request, signed_in, "dashboard/limits.html.jinja", standing=standing, rows=rows)
+
+    async def engines(self, request: Request) -> Response:
+        signed_in = await self.enter(request)
+        if isinstance(signed_in, Response):
+            return signed_in
+        return await self.page(request, signed_in, "dashboard/engines.html.jinja", engines=await self._engines())
+
+    async def _engines(self) -> list[tuple[Any, Any]]:
+        found = [(card, await self.site.view.served_by(card.default_snapshot)) for card in self.site.view.cards]
+        order = {"ready": 0, "failed": 1, "stopped": 2}
+        return sorted(((card, one) for card, one in found if one), key=lambda each: order[each[1].state])
+
+    async def _costs(self, signed_in: SignedIn, days: int, group: str) -> Chart:
+        """Dollars a day by what ``group`` names."""
+        start = _start(days)
+        query = {"start_time": start, "limit": days, "group_by": _GROUP_BY[group]}
+        answer = await self.get(signed_in, "/v1/organization/costs", **query)
+        names = await self._names(signed_in, group)
+        points = []
+        for bucket in answer.json["data"] if answer.ok else ():
+            for result in bucket["results"]:
+                key = str(result.get(_GROUP_BY[group]) or "None")
+                name = key.partition(",")[0] if group == "model" else names.get(key, key)
+                points.append((int(bucket["start_time"]), name, float(result["amount"]["value"] or 0)))
+        return stacked(points, start, days, "$")
+
+    async def _tokens(self, signed_in: SignedIn, days: int) -> Chart:
+        """Tokens of models that write text, in and out, a day by model."""
+        start = _start(days)
+        query = {"start_time": start, "limit": days, "group_by": "model"}
+        answer = await self.get(signed_in, "/v1/organization/usage/completions", **query)
+        points = [
+            (int(bucket["start_time"]), str(result["model"]), float(result["input_tokens"] + result["output_tokens"]))
+            for bucket in (answer.json["data"] if answer.ok else ())
+            for result in bucket["results"]
+        ]
+        return stacked(points, start, days, "tokens")
+
+    async def _names(self, signed_in: SignedIn, group: str) -> dict[str, str]:
+        if group == "model":
+            return {}
+        projects = await self.all_of(signed_in, "/v1/organization/projects", include_archived="true")
+        if group == "project":
+            return {each["id"]: each["name"] for each in projects}
+        names: dict[str, str] = {}
+        for project in projects:
+            path = f"/v1/organization/projects/{project['id']}/api_keys"
+            names |= {each["id"]: f"{each['name']} ({project['name']})" for each in await self.all_of(signed_in, path)}
+        return names
+
+
+def _start(days: int) -> int:
+    """Midnight UTC, so that today is the last of ``days``."""
+    return (int(time.time()) // DAY_S - days + 1) * DAY_S

@@ -1,0 +1,313 @@
+// One conversation in one pane or two, over /v1/responses with the session's key. Model text is only ever set as text.
+
+const play = document.querySelector("[data-play]");
+const find = (name, from = play) => from.querySelector(`[data-${name}]`);
+const csrf = play?.dataset.csrf;
+const panes = [];
+
+const element = (tag, className, text) => {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+};
+
+const post = (path, body, signal) =>
+  fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-csrf-token": csrf },
+    body: JSON.stringify(body),
+    signal,
+  });
+
+const setting = (name) => find(`set="${name}"`);
+
+const request = (pane) => {
+  const body = { model: find("model", pane.root).value, input: pane.items };
+  const instructions = setting("instructions").value.trim();
+  if (instructions) body.instructions = instructions;
+  for (const name of ["temperature", "top_p"]) if (setting(name).value !== "1") body[name] = Number(setting(name).value);
+  const most = Number(setting("max_output_tokens").value);
+  if (most) body.max_output_tokens = most;
+  const format = play.querySelector("[name=format]:checked").value;
+  if (format === "json_object") body.text = { format: { type: "json_object" } };
+  if (format === "json_schema") {
+    body.text = { format: { type: "json_schema", name: "answer", strict: true, schema: parsed("schema", "The JSON schema") } };
+  }
+  if (setting("tools").value.trim()) body.tools = parsed("tools", "The list of tools");
+  body.store = setting("store").checked;
+  if (setting("stream").checked) body.stream = true;
+  return body;
+};
+
+const parsed = (name, label) => {
+  try {
+    return JSON.parse(setting(name).value);
+  } catch (error) {
+    throw new Error(`${label} is not JSON: ${error.message}`);
+  }
+};
+
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let waiting = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    waiting += value;
+    const parts = waiting.split("\n\n");
+    waiting = parts.pop();
+    for (const part of parts) {
+      const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5)).join("\n").trim();
+      if (data && data !== "[DONE]") yield JSON.parse(data);
+    }
+  }
+}
+
+class Pane {
+  constructor() {
+    this.root = find("pane").content.firstElementChild.cloneNode(true);
+    this.talk = find("talk", this.root);
+    this.items = [];
+    this.total = { input: 0, cached: 0, output: 0, nano: 0 };
+    const model = find("model", this.root);
+    model.addEventListener("change", () => this.named());
+    find("remove", this.root).addEventListener("click", () => {
+      this.abort?.abort();
+      panes.splice(panes.indexOf(this), 1);
+      this.root.remove();
+      arranged();
+    });
+    find("panes").append(this.root);
+    this.named();
+  }
+
+  named() {
+    find("by", this.root).textContent = `Served by ${this.option.dataset.served}`;
+  }
+
+  get option() {
+    return find("model", this.root).selectedOptions[0];
+  }
+
+  say(role, text) {
+    const line = element("li", `say say-${role}`);
+    line.append(element("span", "who", { user: "You", assistant: this.option.textContent, error: "Error" }[role] ?? role));
+    const body = element("div", "text", text);
+    line.append(body);
+    this.talk.append(line);
+    this.talk.scrollTop = this.talk.scrollHeight;
+    return body;
+  }
+
+  async run() {
+    this.abort = new AbortController();
+    const started = performance.now();
+    const body = request(this);
+    let shown = null;
+    let first = null;
+    const write = (text) => {
+      first ??= performance.now();
+      shown ??= this.say("assistant", "");
+      shown.textContent += text;
+      this.talk.scrollTop = this.talk.scrollHeight;
+    };
+    try {
+      const response = await post("/console/v1/responses", body, this.abort.signal);
+      if (!response.ok) {
+        const told = await response.json().catch(() => ({}));
+        throw new Error(told.error?.message ?? `The server answered ${response.status}.`);
+      }
+      let finished = null;
+      if (body.stream) {
+        for await (const event of events(response)) {
+          if (event.type === "response.output_text.delta" || event.type === "response.refusal.delta") write(event.delta);
+          else if (event.type === "response.output_item.done" && event.item.type !== "message") shown = null;
+          else if (event.type === "error") throw new Error(event.message);
+          else if (event.response && /^response\.(completed|incomplete|failed)$/.test(event.type)) finished = event.response;
+        }
+      } else {
+        finished = await response.json();
+        for (const item of finished.output) for (const part of item.content ?? []) write(part.text ?? part.refusal ?? "");
+      }
+      if (!finished) throw new Error("The connection ended in the middle of the answer.");
+      if (finished.error) throw new Error(finished.error.message);
+      this.items.push(...finished.output.map(asInput));
+      this.count(finished, first ?? performance.now(), started);
+      if (finished.status === "incomplete") this.note(`Ended early: ${finished.incomplete_details?.reason ?? "incomplete"}`);
+      for (const call of finished.output.filter((item) => item.type === "function_call")) this.asked(call);
+    } catch (error) {
+      if (error.name === "AbortError") this.note("Stopped");
+      else this.say("error", error.message);
+      if (shown?.textContent) this.items.push({ role: "assistant", content: shown.textContent });
+    } finally {
+      this.abort = null;
+    }
+  }
+
+  note(text) {
+    this.talk.append(element("li", "note small quiet", text));
+    this.talk.scrollTop = this.talk.scrollHeight;
+  }
+
+  asked(call) {
+    const line = element("li", "say say-tool");
+    line.append(element("span", "who", "Function call"), element("code", "call", `${call.name}(${call.arguments})`));
+    const form = element("form", "answer");
+    const output = element("input");
+    output.placeholder = "What the function gives back";
+    output.setAttribute("aria-label", `Output of ${call.name}`);
+    form.append(output, element("button", "button button-small", "Give back"));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.items.push({ type: "function_call_output", call_id: call.call_id, output: output.value });
+      form.replaceWith(element("code", "call", `→ ${output.value}`));
+      const answered = new Set(this.items.filter((item) => item.type === "function_call_output").map((item) => item.call_id));
+      if (this.items.every((item) => item.type !== "function_call" || answered.has(item.call_id))) working([this]);
+    });
+    line.append(form);
+    this.talk.append(line);
+    output.focus();
+  }
+
+  count(response, first, started) {
+    const usage = response.usage;
+    if (!usage) return;
+    const cached = usage.input_tokens_details?.cached_tokens ?? 0;
+    const price = this.option.dataset;
+    this.total.input += usage.input_tokens;
+    this.total.output += usage.output_tokens;
+    this.total.nano += (usage.input_tokens - cached) * price.input + cached * price.cached + usage.output_tokens * price.output;
+    const seconds = (performance.now() - first) / 1000;
+    const speed = seconds > 0.05 && usage.output_tokens > 1 ? ` · ${((usage.output_tokens - 1) / seconds).toFixed(1)} tokens/s` : "";
+    const wait = ` · first after ${((first - started) / 1000).toFixed(2)} s`;
+    find("meter", this.root).textContent =
+      `${this.total.input.toLocaleString("en")} in · ${this.total.output.toLocaleString("en")} out · ` +
+      `$${(this.total.nano / 1e9).toFixed(6)}${wait}${speed}`;
+  }
+
+  clear() {
+    this.abort?.abort();
+    this.items = [];
+    this.total = { input: 0, cached: 0, output: 0, nano: 0 };
+    this.talk.replaceChildren();
+    find("meter", this.root).textContent = "No tokens yet";
+  }
+}
+
+const asInput = (item) => {
+  if (item.type === "message") return { role: "assistant", content: item.content.map((part) => part.text ?? part.refusal ?? "").join("") };
+  if (item.type === "function_call") return { type: item.type, call_id: item.call_id, name: item.name, arguments: item.arguments };
+  return item;
+};
+
+const arranged = () => {
+  find("panes").dataset.count = panes.length;
+  find("add").disabled = panes.length >= 2;
+  for (const pane of panes) find("remove", pane.root).hidden = panes.length < 2;
+};
+
+const problem = (text) => (find("problem").textContent = text);
+
+const working = async (which) => {
+  find("send").disabled = true;
+  find("stop").hidden = false;
+  await Promise.all(which.map((pane) => pane.run().catch((error) => pane.say("error", error.message))));
+  find("send").disabled = false;
+  find("stop").hidden = true;
+};
+
+const send = () => {
+  const text = find("say").value.trim();
+  if (!text || find("send").disabled) return;
+  problem("");
+  try {
+    for (const pane of panes) request(pane);
+  } catch (error) {
+    problem(error.message);
+    return;
+  }
+  find("say").value = "";
+  for (const pane of panes) {
+    pane.items.push({ role: "user", content: text });
+    pane.say("user", text);
+  }
+  working([...panes]);
+};
+
+const showCode = async () => {
+  problem("");
+  try {
+    const said = find("say").value.trim();
+    const body = request(panes[0]);
+    const last = body.input.at(-1);
+    if (last?.role === "assistant") body.input = body.input.slice(0, -1);
+    if (said || body.input.length === 0) body.input = [...panes[0].items, { role: "user", content: said || "Say hello." }];
+    if (body.input.length === 1 && body.input[0].role === "user") body.input = body.input[0].content;
+    const response = await post("/playground/code", body);
+    const told = await response.json();
+    if (!response.ok) throw new Error(told.error.message);
+    const choose = (language) => {
+      for (const button of play.querySelectorAll("[data-language]")) {
+        button.setAttribute("aria-pressed", String(button.dataset.language === language));
+      }
+      find("shown").textContent = told[language];
+    };
+    for (const button of play.querySelectorAll("[data-language]")) button.onclick = () => choose(button.dataset.language);
+    choose("python");
+    find("dialog").showModal();
+  } catch (error) {
+    problem(error.message);
+  }
+};
+
+const EXAMPLE = [
+  {
+    type: "function",
+    name: "get_weather",
+    description: "The weather in a city right now.",
+    parameters: {
+      type: "object",
+      properties: { city: { type: "string" } },
+      required: ["city"],
+      additionalProperties: false,
+    },
+    strict: true,
+  },
+];
+
+if (play) {
+  panes.push(new Pane());
+  arranged();
+  find("composer").addEventListener("submit", (event) => {
+    event.preventDefault();
+    send();
+  });
+  find("say").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      send();
+    }
+  });
+  find("add").addEventListener("click", () => {
+    const pane = new Pane();
+    const model = find("model", pane.root);
+    model.selectedIndex = (find("model", panes[0].root).selectedIndex + 1) % model.options.length;
+    pane.named();
+    panes.push(pane);
+    arranged();
+  });
+  find("stop").addEventListener("click", () => panes.forEach((pane) => pane.abort?.abort()));
+  find("clear").addEventListener("click", () => panes.forEach((pane) => pane.clear()));
+  find("code").addEventListener("click", showCode);
+  find("close").addEventListener("click", () => find("dialog").close());
+  find("copy-code").addEventListener("click", () => navigator.clipboard?.writeText(find("shown").textContent));
+  find("example").addEventListener("click", () => (setting("tools").value = JSON.stringify(EXAMPLE, null, 2)));
+  for (const radio of play.querySelectorAll("[name=format]")) {
+    radio.addEventListener("change", () => (find("schema").hidden = radio.value !== "json_schema"));
+  }
+  for (const shows of play.querySelectorAll("[data-shows]")) {
+    setting(shows.dataset.shows).addEventListener("input", (event) => (shows.textContent = event.target.value));
+  }
+  find("say").focus();
+}

@@ -1,0 +1,190 @@
+"""A request with passages in the place of what is too long to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from inhouse.generation.items import GenerationRequest, Item, Message, Part, Text, ToolCall, ToolOutput
+from inhouse.generation.reading.plan import TURN, Plan, plan
+from inhouse.generation.reading.ranking import Index
+from inhouse.generation.reading.search import Found, Job
+from inhouse.generation.reading.segments import segments
+from inhouse.generation.reading.shelf import Key, Shelf, content_key
+from inhouse.generation.reading.worker import searched
+
+REMEMBERED = 4_096
+"""Characters from which on the index of a segment is kept."""
+BESIDE = 200
+"""Characters that are read of a message that only belongs to another which is read."""
+_SPARE = 2
+"""Times the characters that are wanted, since some passages may turn out to have more tokens."""
+
+Span = tuple[int, int]
+
+
+class Passage(msgspec.Struct, frozen=True):
+    source: int
+    first: int
+    last: int
+    """Characters of the source's text."""
+
+
+class Excerpts:
+    """What was found for a request; ``with_passages`` writes the request with as many of them as fit."""
+
+    def __init__(self, request: GenerationRequest, made: Plan, found: Sequence[Passage], per_token: float) -> None:
+        self._request = request
+        self._plan = made
+        self._found = found
+        self._per_token = per_token
+        self._sources: dict[int, list[int]] = {}
+        for number, source in enumerate(made.sources):
+            self._sources.setdefault(source.item, []).append(number)
+
+    def passages_within(self, characters: int) -> int:
+        """How many of the best passages have so many characters together."""
+        count = 0
+        for passage in self._found:
+            characters -= passage.last - passage.first
+            if characters < 0:
+                break
+            count += 1
+        return count
+
+    def with_passages(self, count: int) -> GenerationRequest:
+        """The request with the best ``count`` passages, in the order of the prompt."""
+        chosen: dict[int, list[Span]] = {}
+        for passage in self._found[:count]:
+            chosen.setdefault(passage.source, []).append((passage.first, passage.last))
+        items = self._request.items
+        kept = self._kept(items, chosen)
+        out: list[Item] = []
+        left_out = 0
+        for at, item in enumerate(items):
+            if at not in kept:
+                left_out += len(item.arguments if isinstance(item, ToolCall) else item.text)
+                continue
+            shown = item if at in self._plan.whole else self._shown(at, item, chosen)
+            if left_out and isinstance(shown, Message) and shown.role in ("user", "assistant"):
+                shown = msgspec.structs.replace(shown, parts=(Text(self._mark(left_out) + "\n"), *shown.parts))
+                left_out = 0
+            out.append(shown)
+        return msgspec.structs.replace(self._request, items=tuple(out))
+
+    def _kept(self, items: Sequence[Item], chosen: Mapping[int, list[Span]]) -> set[int]:
+        """Places of the items of which something is read."""
+        sources = self._plan.sources
+        kept = set(self._plan.whole) | {sources[number].item for number in chosen}
+        kept |= {each.item for each in sources if each.first or each.last < len(each.text)}
+        # What was answered is hardly understood without what was asked, and some templates want turns to alternate.
+        for at in sorted(kept):
+            if at and _said(items[at], "assistant") and _said(items[at - 1], "user"):
+                kept.add(at - 1)
+            elif at + 1 < len(items) and _said(items[at], "user") and _said(items[at + 1], "assistant"):
+                kept.add(at + 1)
+        calls = {item.id: at for at, item in enumerate(items) if isinstance(item, ToolCall)}
+        outputs = {item.call_id: at for at, item in enumerate(items) if isinstance(item, ToolOutput)}
+        for at in sorted(kept):
+            item = items[at]
+            if isinstance(item, ToolOutput) and item.call_id in calls:
+                call = calls[item.call_id]
+                made = items[call]
+                if call in kept or (isinstance(made, ToolCall) and len(made.arguments) <= TURN):
+                    kept.add(call)
+                else:
+                    kept.discard(at)
+            elif isinstance(item, ToolCall) and item.id in outputs:
+                kept.add(outputs[item.id])
+        return kept
+
+    def _shown(self, at: int, item: Item, chosen: Mapping[int, list[Span]]) -> Item:
+        numbers = self._sources.get(at, [])
+        if isinstance(item, ToolCall) or not numbers:
+            return item
+        texts = {self._plan.sources[number].part: self._written(number, chosen) for number in numbers}
+        if isinstance(item, ToolOutput):
+            return msgspec.structs.replace(item, text=texts[0])
+        parts: list[Part] = [
+            Text(texts[part]) if part in texts else each
+            for part, each in enumerate(item.parts)
+            if texts.get(part, True)
+        ]
+        return msgspec.structs.replace(item, parts=tuple(parts))
+
+    def _written(self, number: int, chosen: Mapping[int, list[Span]]) -> str:
+        """A text with marks in the place of what is left out."""
+        source = self._plan.sources[number]
+        found = sorted(chosen.get(number, ()))
+        if not found and source.first == 0 and source.last == len(source.text):
+            found = [(0, min(source.last, BESIDE))]  # it is there only because of its neighbour
+        spans = [(0, source.first), *found, (source.last, len(source.text))]
+        out: list[str] = []
+        end = 0
+        for first, last in spans:
+            if first > end:
+                out.append(f"\n{self._mark(first - end)}\n")
+            out.append(source.text[first:last])
+            end = max(end, last)
+        return "".join(out).strip("\n")
+
+    def _mark(self, characters: int) -> str:
+        return f"[… about {max(1, round(characters / self._per_token)):,} tokens left out …]"
+
+
+def _said(item: Item, role: str) -> bool:
+    return isinstance(item, Message) and item.role == role
+
+
+async def excerpts(
+    shelf: Shelf,
+    project_id: str,
+    request: GenerationRequest,
+    *,
+    characters: int,
+    most_whole: int,
+    per_token: float,
+) -> Excerpts:
+    """Find what to read of a request.
+
+    Args:
+        characters: of passages that will be read.
+        most_whole: characters of what is read whole, at most.
+        per_token: characters.
+
+    Raises:
+        SearchFailed
+    """
+    made = plan(request.items, most_whole)
+    texts: list[str] = []
+    origin: list[tuple[int, int]] = []
+    """Of each text the number of its source, and where it begins there."""
+    keys: list[Key | None] = []
+    indexes: list[Index | None] = []
+    for number, source in enumerate(made.sources):
+        at = source.first
+        for segment in segments(source.searched):
+            if segment:
+                key = content_key(project_id, segment) if len(segment) >= REMEMBERED else None
+                keys.append(key)
+                indexes.append(None if key is None else shelf.index(key))
+                texts.append(segment)
+                origin.append((number, at))
+            at += len(segment)
+    if not texts:
+        return Excerpts(request, made, [], per_token)
+    async with shelf.searches:
+        found = await searched(Job(texts, indexes, made.question, _SPARE * characters))
+    _keep(shelf, keys, found)
+    passages = [
+        Passage(origin[text][0], origin[text][1] + first, origin[text][1] + last)
+        for text, first, last in found.passages
+    ]
+    return Excerpts(request, made, passages, per_token)
+
+
+def _keep(shelf: Shelf, keys: Sequence[Key | None], found: Found) -> None:
+    for key, index in zip(keys, found.indexes, strict=True):
+        if key is not None and index is not None:
+            shelf.keep_index(key, index)

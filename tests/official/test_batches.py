@@ -1,0 +1,127 @@
+"""A batch that outlives its server: killed again and again, every request is answered and billed exactly once."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .running import Server, until
+
+LINES = 1000
+KILLS = 10
+USAGE = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        text = body["messages"][-1]["content"]
+        time.sleep(0.02)
+        message = {"role": "assistant", "content": f"said {text}"}
+        answer = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": USAGE}
+        data = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def upstream_url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def line(number: int) -> bytes:
+    body = {"model": "gpt-4.1", "messages": [{"role": "user", "content": f"c{number}"}]}
+    request = {"custom_id": f"c{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    return json.dumps(request).encode() + b"\n"
+
+
+@pytest.fixture(scope="module")
+def batching(start_server: Any, upstream_url: str) -> Server:
+    server: Server = start_server(engines__preload="")
+    server.cli("models", "use", "gpt-4.1", "--upstream", upstream_url)
+    time.sleep(1.5)  # a binding takes effect within a second
+    return server
+
+
+def test_killed_ten_times(batching: Server) -> None:
+    server = batching
+    with server.client() as client:
+        file = client.files.create(file=("in.jsonl", b"".join(map(line, range(LINES)))), purpose="batch")
+        id = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h").id
+    chance = random.Random(6)
+    interrupted = 0
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.0, 0.12))
+        server.kill()
+        interrupted += server.rows("SELECT completed < 1000 FROM batches")[0][0]
+        server.start()
+    assert interrupted >= KILLS // 2, "the batch was over before it was killed often enough"
+    with server.client() as client:
+        until(lambda: client.batches.retrieve(id).status == "completed", "the batch does not end", 120)
+        batch = client.batches.retrieve(id)
+        told = [json.loads(text) for text in client.files.content(batch.output_file_id or "").text.splitlines()]
+    assert batch.request_counts is not None
+    assert batch.request_counts.model_dump() == {"total": LINES, "completed": LINES, "failed": 0}
+    assert Counter(each["custom_id"] for each in told) == Counter(f"c{number}" for number in range(LINES))
+    for each in told:
+        assert each["response"]["body"]["choices"][0]["message"]["content"] == f"said {each['custom_id']}"
+    rows = server.rows("SELECT id, state, cost_nanos FROM calls")
+    assert {id for id, _, _ in rows} == {each["response"]["request_id"] for each in told}
+    assert len(rows) == LINES
+    assert {(state, cost) for _, state, cost in rows} == {("settled", 10 * 1000 + 3 * 4000)}
+    assert batch.usage is not None
+    assert batch.usage.input_tokens == 10 * LINES
+    server.cli("ledger", "verify")
+    assert not server.tracebacks
+
+
+def test_run_and_watch(batching: Server, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(
+        b"".join(map(line, range(20))) + line(0).replace(b"c0", b"c-bad").replace(b'"messages"', b'"n": 0, "messages"')
+    )
+
+    def cli(*arguments: str, status: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "inhouse.cli", "batches", *arguments, "--base-url", batching.base_url],
+            env={**batching.environment, "OPENAI_API_KEY": batching.key},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == status, done.stderr + done.stdout
+        return done.stdout + done.stderr
+
+    told = cli("run", str(source), "--output", str(target), status=1)
+    assert "20 answered, 1 failed" in told
+    assert len(target.read_text().splitlines()) == 20
+    assert len((tmp_path / "out.errors.jsonl").read_text().splitlines()) == 1
+    id = next(word for word in told.split() if word.startswith("batch_"))
+    assert "completed" in cli("watch", id, status=1)
+    assert "No batch found" in cli("watch", "batch_none", status=1)
+    source.write_bytes(b"nonsense\n")
+    assert "line 1: This line is not parseable as valid JSON." in cli("run", str(source), status=1)
+    assert "no such file" in cli("run", str(tmp_path / "none.jsonl"), status=1)

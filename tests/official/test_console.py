@@ -1,0 +1,102 @@
+"""The console on the running server: its examples run as pasted, and the playground works in a real browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from tests.chromium import BROWSER, chromium
+
+from inhouse.console.examples import RUNNABLE
+from inhouse.console.reference import slug_of
+
+from .running import FAST, Server
+
+FAMILIES = ("chat", "responses", "completions", "embeddings", "moderations", "conversations", "models", "files")
+
+
+def page(server: Server, path: str) -> str:
+    with urlopen(server.base_url.removesuffix("/v1") + path) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def run(code: str, language: str, server: Server) -> str:
+    command = (
+        [sys.executable, "-c", code]
+        if language == "python"
+        else ["bash", "-c", code.replace("curl ", "curl -sS --fail-with-body ", 1)]
+    )
+    environment = {**os.environ, "OPENAI_API_KEY": server.key}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+    assert done.stdout.strip()
+    return done.stdout
+
+
+def test_the_examples_of_the_reference_run_as_pasted(server: Server) -> None:
+    texts = "".join(page(server, f"/reference/{family}") for family in FAMILIES)
+    for operation in RUNNABLE:
+        article = re.search(rf'<article class="operation" id="{slug_of(operation)}".*?</article>', texts, re.S)
+        assert article is not None, operation
+        codes = dict(re.findall(r'<code data-language="(\w+)">(.*?)</code>', article[0], re.S))
+        assert set(codes) == {"python", "javascript", "curl"}
+        # The SDK takes a second to import: one example through it for each way of calling.
+        if operation in ("createResponse", "createChatCompletion", "listModels"):
+            run(html.unescape(codes["python"]), "python", server)
+        assert (
+            "error" not in json.loads(run(html.unescape(codes["curl"]), "curl", server))
+            or operation == "createResponse"
+        )
+
+
+def test_the_quickstart_runs_as_pasted(server: Server) -> None:
+    blocks = re.findall(r'<code class="language-(\w+)">(.*?)</code>', page(server, "/docs/quickstart"), re.S)
+    ran = 0
+    for language, code in blocks:
+        code = html.unescape(code)
+        if language == "python" or code.startswith("curl "):
+            run(code, language, server)
+            ran += 1
+    assert ran == 3
+
+
+@pytest.mark.skipif(BROWSER is None and not os.environ.get("CI"), reason="no Chromium: apt-get install chromium")
+async def test_the_playground_in_a_browser(server: Server, tmp_path: Path) -> None:
+    root = server.base_url.removesuffix("/v1")
+    async with chromium() as tab:
+        await tab.open(f"{root}/playground?model={FAST}")
+        await tab.until("location.pathname === '/sign-in'")
+        await tab.evaluate(f"document.querySelector('[name=key]').value = {json.dumps(server.key)}")
+        await tab.evaluate("document.querySelector('.sign-in form').submit()")
+        await tab.until("location.pathname === '/playground' && document.querySelector('.pane')")
+        assert await tab.evaluate("document.querySelector('[data-model]').value") == FAST
+        await tab.evaluate("document.querySelector('[data-set=max_output_tokens]').value = 16")
+        await tab.evaluate("document.querySelector('[data-add]').click()")
+        await tab.evaluate("document.querySelector('[data-say]').value = '<img src=x> Say hello.'")
+        await tab.evaluate("document.querySelector('[data-send]').click()")
+        await tab.until("!document.querySelector('[data-send]').disabled")
+        said = await tab.evaluate(
+            "[...document.querySelectorAll('.say-assistant .text')].map(each => each.textContent)"
+        )
+        assert len(said) == 2
+        assert all(said)
+        meters = await tab.evaluate("[...document.querySelectorAll('[data-meter]')].map(each => each.textContent)")
+        assert all(re.match(r"\d+ in · \d+ out · \$0\.\d{6}", meter) for meter in meters)
+        assert await tab.evaluate("document.querySelectorAll('.talk img').length") == 0
+        await tab.evaluate("document.querySelector('[data-code]').click()")
+        await tab.until("document.querySelector('[data-dialog]').open")
+        code = await tab.evaluate("document.querySelector('[data-shown]').textContent")
+        assert run(code, "python", server)
+        stored = await tab.evaluate(
+            "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])"
+        )
+        assert server.key not in stored
+        assert tab.problems == []
