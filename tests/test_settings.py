@@ -102,6 +102,8 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "mcp.list_timeout_s": ("5", "5"),
         "mcp.call_timeout_s": ("7.5", "7.5"),
         "mcp.max_result_chars": ("1000", "1000"),
+        "vector_stores.embedding_model": ("text-embedding-3-large", "'text-embedding-3-large'"),
+        "vector_stores.index_memory": ("1000000", "1000000"),
         "webhooks.allow_networks": ("10.0.0.0/8, ::1/128", "['10.0.0.0/8', '::1/128']"),
         "log.level": ("error", "'error'"),
         "log.format": ("json", "'json'"),
