@@ -289,15 +289,10 @@ async def test_failures(make: Make) -> None:
     run = told[-1]["data"]
     assert (run["last_error"]["code"], run["failed_at"] is not None) == ("server_error", True)
     assert told[-2]["data"]["last_error"]["code"] == "server_error"
-    thread = await platform.thread("x" * 200_000)
-    run = await platform.ended(
-        thread,
-        (
-            await platform.run(
-                thread, await platform.assistant(), truncation_strategy={"type": "last_messages", "last_messages": 1}
-            )
-        )["id"],
-    )
+    thread = await platform.thread()
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    await platform.call("createMessage", {"role": "user", "content": [image]}, thread_id=thread)
+    run = await platform.ended(thread, (await platform.run(thread, await platform.assistant()))["id"])
     assert (run["status"], run["last_error"]["code"]) == ("failed", "invalid_prompt")
 
 

@@ -324,3 +324,29 @@ def test_prompts_are_made_changed_and_published(run: Run, tmp_path: Path) -> Non
     file.write_text('{"messages": []}')
     assert "messages" in run("prompts", "create", "Empty", "--file", str(file), fails=True).stderr
     assert "there is no project proj_none" in run("prompts", "list", "--project", "proj_none", fails=True).stderr
+
+
+def test_assistants_are_taken_up_and_moved_off(run: Run, tmp_path: Path) -> None:
+    run("keys", "create")
+    file = tmp_path / "export.json"
+    assistant = {"object": "assistant", "id": "asst_old", "created_at": 1, "model": "gpt-4.1", "instructions": "Hi"}
+    message = {
+        "object": "thread.message",
+        "id": "msg_old",
+        "created_at": 3,
+        "role": "user",
+        "content": [{"type": "text", "text": {"value": "Hello", "annotations": []}}],
+    }
+    thread = {"object": "thread", "id": "thread_old", "created_at": 2, "messages": [message]}
+    file.write_text(json.dumps([assistant, thread, {"object": "thread.run", "id": "run_old"}]))
+    taken = run("assistants", "import", str(file)).stdout
+    assert "taken up: 1 assistants, 1 threads, 1 messages; there already: 0" in taken
+    assert "1 × thread.run: runs are not taken up" in taken
+    assert "asst_old → pmpt_" in run("assistants", "migrate", "asst_old").stdout
+    moved = run("assistants", "migrate", "--all").stdout
+    assert re.search(r"thread_old → conv_\w+ \(1 items\)", moved)
+    assert "Hi" in run("prompts", "show", re.findall(r"pmpt_\w+", moved)[0]).stdout
+    assert "No assistant found" in run("assistants", "migrate", "asst_nope", fails=True).stderr
+    assert "name an assistant, or say --all" in run("assistants", "migrate", fails=True).stderr
+    file.write_text("{}")
+    assert "holds no assistants" in run("assistants", "import", str(file), fails=True).stderr

@@ -151,7 +151,6 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     """The face will pass events on as they come; an upstream is then asked to stream too."""
     prediction: str | None = None
-    cache_key: str | None = None
     truncate: bool = False
     """Drop the oldest items where they do not fit the window, instead of refusing."""
     items_param: str = "messages"

@@ -60,7 +60,6 @@ def read(call: Call, body: wire.CreateChatCompletionRequest) -> GenerationReques
         choices=body.n or 1,
         stream=bool(body.stream),
         prediction=_text(body.prediction.content) if body.prediction else None,
-        cache_key=body.prompt_cache_key,
     )
 
 

@@ -122,7 +122,6 @@ def read(
         format=answer_format(body.text, body.instructions, [*prompt, *items]),
         sampling=_sampling(call, body),
         stream=bool(body.stream),
-        cache_key=body.prompt_cache_key,
         truncate=body.truncation == "auto",
         items_param="input",
     )
