@@ -16,6 +16,7 @@ from starlette.routing import Route
 from inhouse.access import Access
 from inhouse.access.sessions import Sessions
 from inhouse.api.assistants.faces import assistants_faces
+from inhouse.api.assistants.stores import Stores
 from inhouse.api.audio.routes import Audio
 from inhouse.api.audio.speech import SpeechService
 from inhouse.api.audio.transcription import TranscriptionService
@@ -161,7 +162,7 @@ class Platform:
             UploadsFace(uploads),
             VectorStoresFace(self.vector_stores),
             Models(self.catalog, self.serving),
-            *assistants_faces(self.calls, self.database, self.jobs, hosts, self.files),
+            *assistants_faces(self.calls, self.database, self.jobs, hosts, self.files, Stores(self.vector_stores)),
             Audio(TranscriptionService(self.calls), SpeechService(self.calls)),
             WebhookEndpoints(self.webhooks),
             *organization_faces(self.database, self.access, self.catalog, self.budgets, self.limits, self.ledger),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from assisted import WEATHER, Assisted, call
 
 from inhouse.api.assistants.importing import take_up
 from inhouse.api.assistants.migrating import Migrations
+from inhouse.api.assistants.stores import Stores
 from inhouse.api.prompts.service import PromptsService
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.kit.errors import InvalidRequest, NotFound
@@ -159,13 +161,28 @@ class Search(HostedTool):
         yield [Answered(made, "Paris is warm.")]
 
 
-class Stores:
-    async def create(self, project_id: str, store: Any) -> str:
-        return "vs_made"
+class Kept:
+    """What keeps vector stores; the first look finds a file that is still taken in."""
 
-    async def check(self, project_id: str, ids: Any, param: str) -> None:
+    def __init__(self) -> None:
+        self.made: list[tuple[list[str], int | None]] = []
+        self.added: list[tuple[str, list[str]]] = []
+        self.looks = 0
+
+    async def create(self, project_id: str, *, files: Any, days: int | None, **given: Any) -> Any:
+        self.made.append(([each.file_id for each in files], days))
+        return SimpleNamespace(id="vs_made"), None
+
+    async def add_batch(self, project_id: str, store_id: str, new: Any) -> None:
+        self.added.append((store_id, [each.file_id for each in new]))
+
+    async def check(self, project_id: str, ids: Any) -> None:
         if "vs_nope" in ids:
-            raise NotFound("Vector store vs_nope not found.", param=param)
+            raise NotFound("Vector store vs_nope not found.")
+
+    async def get(self, project_id: str, store_id: str) -> Any:
+        self.looks += 1
+        return None, SimpleNamespace(in_progress=int(self.looks == 1))
 
 
 async def test_file_search(database: Database) -> None:
@@ -176,7 +193,7 @@ async def test_file_search(database: Database) -> None:
         return Search()
 
     engine = ScriptedEngine([call("file_search", "{}")], ["Warm."])
-    platform = Assisted(database, engine, HostedTools({"file_search": make}), stores=Stores())
+    platform = Assisted(database, engine, HostedTools({"file_search": make}), stores=Stores(Kept()))
     await platform.runner.start()
     try:
         assistant = await platform.call(
@@ -206,6 +223,42 @@ async def test_file_search(database: Database) -> None:
         )
         found = whole["step_details"]["tool_calls"][0]["file_search"]["results"]
         assert found == [{**result, "content": [{"type": "text", "text": "Paris is warm."}]}]
+    finally:
+        await platform.close()
+
+
+async def test_attached_files_can_be_searched(database: Database) -> None:
+    asked: list[Any] = []
+
+    def make(tool: Any, circumstances: Any) -> HostedTool:
+        asked.append(tool)
+        return Search()
+
+    kept = Kept()
+    engine = ScriptedEngine([call("file_search", "{}")], ["Warm."])
+    platform = Assisted(database, engine, HostedTools({"file_search": make}), stores=Stores(kept))
+    await platform.runner.start()
+    try:
+        assistant = await platform.assistant(tools=[{"type": "file_search"}])
+        attached = {"file_id": "file-1", "tools": [{"type": "file_search"}]}
+        message = {"role": "user", "content": "Is Paris warm?", "attachments": [attached]}
+        made = await platform.call("createThread", {"messages": [message]})
+        assert made["tool_resources"]["file_search"] == {"vector_store_ids": ["vs_made"]}
+        assert kept.made == [(["file-1"], 7)]
+        await platform.call(
+            "createMessage",
+            {**message, "attachments": [{**attached, "file_id": "file-2"}, {"file_id": "file-3"}]},
+            thread_id=made["id"],
+        )
+        assert kept.added == [("vs_made", ["file-2"])], "file-3 names no tool"
+        run = await platform.ended(made["id"], (await platform.run(made["id"], assistant))["id"])
+        assert run["status"] == "completed", run
+        assert asked[0].vector_store_ids == ["vs_made"]
+        assert kept.looks > 1, "the run waited for files that were being taken in"
+        bare = await platform.thread("Hello")
+        await platform.call("createMessage", message, thread_id=bare)
+        thread = await platform.call("getThread", thread_id=bare)
+        assert thread["tool_resources"]["file_search"] == {"vector_store_ids": ["vs_made"]}
     finally:
         await platform.close()
 

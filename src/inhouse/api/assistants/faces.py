@@ -9,8 +9,9 @@ from inhouse.api.assistants.migrating import Migrations
 from inhouse.api.assistants.routes import Assistants, Runs, Threads
 from inhouse.api.assistants.running import EXPIRES_S, RunMaker
 from inhouse.api.assistants.runs import RunsService
+from inhouse.api.assistants.stores import Stores
 from inhouse.api.assistants.threads import ThreadsService
-from inhouse.api.assistants.tools import Keeping, VectorStores
+from inhouse.api.assistants.tools import Keeping
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.calls import Calls
 from inhouse.files import Files
@@ -24,7 +25,7 @@ def assistants_faces(
     runner: Runner,
     hosts: HostedTools,
     files: Files | None = None,
-    stores: VectorStores | None = None,
+    stores: Stores | None = None,
     *,
     expires_s: float = EXPIRES_S,
 ) -> tuple[Any, ...]:
@@ -38,7 +39,7 @@ def assistants_faces(
     """
     keeping = Keeping(files, stores)
     threads = ThreadsService(database, runner, keeping)
-    maker = RunMaker(calls, database, runner, hosts)
+    maker = RunMaker(calls, database, runner, hosts, stores)
     runs = RunsService(calls, database, maker, threads, hosts, expires_s=expires_s)
     return (
         Assistants(AssistantsService(calls, database, hosts, keeping), Migrations(database)),

@@ -25,6 +25,7 @@ from inhouse.api.assistants import store, wire
 from inhouse.api.assistants.reading import DoesNotFit, fitted, format_of, items_of
 from inhouse.api.assistants.state import RunState, usage
 from inhouse.api.assistants.store import Entry, StoredRun
+from inhouse.api.assistants.stores import Stores, store_ids
 from inhouse.api.assistants.telling import message_of, run_of, step_of, text, thread_of
 from inhouse.api.assistants.tools import choice_of, functions, hosted_tools
 from inhouse.api.assistants.writing import Ending, Writer, leftovers, run_error
@@ -71,11 +72,14 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class RunMaker:
-    def __init__(self, calls: Calls, database: Database, runner: Runner, hosts: HostedTools) -> None:
+    def __init__(
+        self, calls: Calls, database: Database, runner: Runner, hosts: HostedTools, stores: Stores | None = None
+    ) -> None:
         self._calls = calls
         self._database = database
         self._runner = runner
         self._hosts = hosts
+        self._stores = stores
         self._news: dict[str, asyncio.Event] = {}
         runner.handle(KIND, self._run, self._give_up)
 
@@ -237,7 +241,10 @@ class _Made:
     async def _answer(self, call: Call) -> None:
         run, state = self.run, self._state
         answered = any(step.type == "tool_calls" and step.status == "completed" for step in self._steps)
-        hosted = hosted_tools(call, run, [state.resources, self._context.resources], self._maker._hosts)
+        resources = [state.resources, self._context.resources]
+        if self._maker._stores is not None:
+            await self._maker._stores.ready(call.project_id, store_ids(resources))
+        hosted = hosted_tools(call, run, resources, self._maker._hosts)
         choice, hosting = choice_of(run, hosted, answered=answered)
         left = None
         if run.max_completion_tokens is not None:

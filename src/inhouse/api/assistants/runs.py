@@ -75,7 +75,7 @@ class RunsService:
     ) -> Begun:
         assistant = await self._assistant(caller, body)
         run = self._new(caller, thread_id, assistant, body)
-        await self._threads.check_files(caller, body.additional_messages or (), "additional_messages")
+        await self._threads.attach(caller, thread_id, body.additional_messages or (), "additional_messages")
         state = _state(caller, assistant, body)
 
         def work(connection: Connection) -> None:

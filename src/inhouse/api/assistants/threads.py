@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from inhouse.access import Caller
 from inhouse.api.assistants import store, wire
+from inhouse.api.assistants.stores import store_ids
 from inhouse.api.assistants.telling import (
     cursor,
     listed,
@@ -52,6 +53,8 @@ class ThreadsService:
         """
         kept = await kept_resources(body.tool_resources or resources, caller.project_id, self._keeping)
         await check_files(self._keeping, caller.project_id, body.messages or (), "messages")
+        if self._keeping.stores is not None:
+            kept = await self._keeping.stores.attach(caller.project_id, kept, body.messages or ())
         now = store.now()
         thread = wire.Thread(
             id=new_id("thread_"), created_at=now // 1_000_000, metadata=body.metadata or {}, tool_resources=kept
@@ -96,13 +99,36 @@ class ThreadsService:
 
     # Messages
 
-    async def check_files(self, caller: Caller, messages: Sequence[wire.CreateMessage], path: str) -> None:
-        """Raises NotFound if messages name files that are not there."""
+    async def attach(self, caller: Caller, thread_id: str, messages: Sequence[wire.CreateMessage], path: str) -> None:
+        """Look up the files that messages name, and make those searchable that are attached for it.
+
+        Raises:
+            NotFound: a message names a file that is not there, or there is no such thread.
+        """
         await check_files(self._keeping, caller.project_id, messages, path)
+        stores = self._keeping.stores
+        if stores is None or not any(message.attachments for message in messages):
+            return
+        before = (await self.retrieve(caller, thread_id)).tool_resources
+        after = await stores.attach(caller.project_id, before, messages)
+        if after is before:
+            return
+
+        def work(connection: Connection) -> wire.ToolResources | None:
+            store.lock_thread(connection, thread_id)
+            thread = thread_in(connection, caller.project_id, thread_id)
+            if not store_ids([thread.tool_resources]):
+                thread = msgspec.structs.replace(thread, tool_resources=after)
+                store.set_thread(connection, thread_id, text(thread))
+            return thread.tool_resources
+
+        kept = await self._database.write(work)
+        if kept is not after:  # another message brought a store meanwhile
+            await stores.attach(caller.project_id, kept, messages)
 
     async def add_message(self, caller: Caller, thread_id: str, body: wire.CreateMessage) -> wire.Message:
         message = new_message(thread_id, body)
-        await self.check_files(caller, [body], "")
+        await self.attach(caller, thread_id, [body], "")
 
         def work(connection: Connection) -> wire.Message:
             store.lock_thread(connection, thread_id)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from inhouse.api.assistants import wire
+from inhouse.api.assistants.stores import Stores, store_ids
 from inhouse.api.responses import wire as responses
 from inhouse.api.responses.hosting import Circumstances, HostedTools
 from inhouse.api.responses.reading_tools import not_supported
@@ -19,16 +20,6 @@ from inhouse.generation.loop import Hosting
 from inhouse.generation.schema import check_lenient, check_strict
 from inhouse.kit.errors import InvalidRequest
 from inhouse.tools.hosted import HostedTool
-
-
-class VectorStores(Protocol):
-    """Whoever keeps vector stores."""
-
-    async def create(self, project_id: str, store: wire.NewVectorStore) -> str:
-        """Make one, and give its id. Raises APIError."""
-
-    async def check(self, project_id: str, ids: Sequence[str], param: str) -> None:
-        """Raises NotFound if one of them is not there."""
 
 
 def kind_of(tool: wire.Tool) -> str:
@@ -96,8 +87,7 @@ def _as_responses(tool: wire.Tool, resources: Sequence[wire.ToolResources | None
     if isinstance(tool, wire.CodeInterpreterTool):
         files = [id for each in resources if each is not None for id in _ids(each.code_interpreter, "file_ids")]
         return {"type": "code_interpreter", "container": {"type": "auto", "file_ids": list(dict.fromkeys(files))}}
-    stores = [id for each in resources if each is not None for id in _ids(each.file_search, "vector_store_ids")]
-    told: dict[str, Any] = {"type": "file_search", "vector_store_ids": list(dict.fromkeys(stores))}
+    told: dict[str, Any] = {"type": "file_search", "vector_store_ids": store_ids(resources)}
     if isinstance(tool, wire.FileSearchTool) and tool.file_search is not UNSET:
         if tool.file_search.max_num_results is not UNSET:
             told["max_num_results"] = tool.file_search.max_num_results
@@ -162,7 +152,7 @@ class Keeping(msgspec.Struct, frozen=True):
     """What messages and tool resources name by id, and who knows it. None: nobody here does."""
 
     files: Files | None = None
-    stores: VectorStores | None = None
+    stores: Stores | None = None
 
 
 async def check_files(keeping: Keeping, project_id: str, messages: Sequence[wire.CreateMessage], path: str) -> None:
