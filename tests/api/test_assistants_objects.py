@@ -17,7 +17,7 @@ from inhouse.api.prompts.service import PromptsService
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.kit.errors import InvalidRequest, NotFound
 from inhouse.storage.database import Database
-from inhouse.tools.hosted import Answered, Declaration, HostedCall, HostedItem, HostedTool, ItemDone, ItemStarted
+from inhouse.tools.hosted import Answered, Cited, Declaration, HostedCall, HostedItem, HostedTool, ItemDone, ItemStarted
 from scripted import ScriptedEngine
 
 SCHEMA: dict[str, Any] = {
@@ -154,6 +154,11 @@ class Search(HostedTool):
     def declarations(self) -> list[Declaration]:
         return [Declaration("file_search", "file_search", "Search", {"type": "object", "properties": {}})]
 
+    def read(self, text: str) -> list[str | Cited]:
+        before, mark, after = text.partition("【1】")
+        cited = Cited({"type": "file_citation", "file_id": "file-1", "filename": "a.txt"})
+        return [before, cited, after] if mark else [text]
+
     async def run(self, made: HostedCall) -> Any:
         yield [ItemStarted(SearchCall(id="fs_1"))]
         found = [{"file_id": "file-1", "filename": "a.txt", "score": 0.5, "text": "Paris is warm."}]
@@ -235,7 +240,7 @@ async def test_attached_files_can_be_searched(database: Database) -> None:
         return Search()
 
     kept = Kept()
-    engine = ScriptedEngine([call("file_search", "{}")], ["Warm."])
+    engine = ScriptedEngine([call("file_search", "{}")], ["Warm【1】."])
     platform = Assisted(database, engine, HostedTools({"file_search": make}), stores=Stores(kept))
     await platform.runner.start()
     try:
@@ -255,6 +260,12 @@ async def test_attached_files_can_be_searched(database: Database) -> None:
         assert run["status"] == "completed", run
         assert asked[0].vector_store_ids == ["vs_made"]
         assert kept.looks > 1, "the run waited for files that were being taken in"
+        [said, *_] = (await platform.call("listMessages", thread_id=made["id"]))["data"]
+        text = said["content"][0]["text"]
+        [cited] = text["annotations"]
+        assert text["value"] == f"Warm{cited['text']}."
+        assert text["value"][cited["start_index"] : cited["end_index"]] == cited["text"]
+        assert cited["file_citation"] == {"file_id": "file-1"}
         bare = await platform.thread("Hello")
         await platform.call("createMessage", message, thread_id=bare)
         thread = await platform.call("getThread", thread_id=bare)

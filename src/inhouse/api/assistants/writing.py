@@ -27,7 +27,7 @@ from inhouse.generation.events import (
 from inhouse.kit.errors import APIError, InvalidRequest, RateLimited
 from inhouse.kit.ids import new_id
 from inhouse.metering.usage import Usage
-from inhouse.tools.hosted import HostedItem, ItemDone, ItemStarted, ToolEvent
+from inhouse.tools.hosted import Cited, HostedItem, ItemDone, ItemStarted, ToolEvent
 
 Ending = Literal["completed", "incomplete", "failed", "cancelled", "expired"]
 _MESSAGE_REASONS: Mapping[Ending, wire.IncompleteReason] = {
@@ -78,6 +78,7 @@ class Writer:
         self.reason = "stop"
         self._message: wire.Message | None = None
         self._text: list[str] = []
+        self._annotations: list[wire.FileCitation | wire.FilePath] = []
         self._refusal: list[str] = []
         self._step: wire.RunStep | None = None
         self._calls: list[wire.StepCall] = []
@@ -112,6 +113,8 @@ class Writer:
                     self._say(text, used)
                 case RefusalDelta(text=text):
                     self._refuse(text, used)
+                case Cited(annotation=annotation):
+                    self._cite(annotation, used)
                 case ToolCallStarted(index=index, id=id, name=name):
                     self._index[index] = self._add_call(
                         wire.FunctionCall(id=id, function=wire.FunctionWork(name=name, arguments="")), used
@@ -150,7 +153,7 @@ class Writer:
                 wire.MessageCreation(message_creation=wire.CreatedMessage(message_id=message.id)), "message_creation"
             )
             self._message = self.messages[message.id] = message
-            self._text, self._refusal = [], []
+            self._text, self._annotations, self._refusal = [], [], []
             self._tell(wire.MessageCreated, message)
             self._tell(wire.MessageInProgress, message)
         return self._message
@@ -162,6 +165,31 @@ class Writer:
         piece = wire.TextDelta(value=text) if self._text else wire.TextDelta(value=text, annotations=[])
         self._text.append(text)
         self._change(message, wire.TextPartDelta(index=0, text=piece))
+
+    def _cite(self, annotation: Mapping[str, Any], used: Usage) -> None:
+        """A mark in the text that stands for a file: applications of this contract look for it there."""
+        if annotation.get("type") != "file_citation" or not self._text or self.waits:
+            return
+        message = self._open_message(used)
+        place = len(self._annotations)
+        start = sum(map(len, self._text))
+        mark = f"【{place}†source】"
+        cited = wire.FileCitation(
+            text=mark,
+            file_citation=wire.CitedFile(file_id=annotation["file_id"]),
+            start_index=start,
+            end_index=start + len(mark),
+        )
+        self._annotations.append(cited)
+        self._text.append(mark)
+        told = wire.FileCitationDelta(
+            index=place,
+            text=mark,
+            file_citation=wire.CitedFileDelta(file_id=annotation["file_id"]),
+            start_index=cited.start_index,
+            end_index=cited.end_index,
+        )
+        self._change(message, wire.TextPartDelta(index=0, text=wire.TextDelta(value=mark, annotations=[told])))
 
     def _refuse(self, text: str, used: Usage) -> None:
         message = self._open_message(used)
@@ -177,7 +205,9 @@ class Writer:
         if message is None:
             return
         if self._text:
-            message.content = [wire.TextPart(text=wire.TextContent(value="".join(self._text)))]
+            message.content = [
+                wire.TextPart(text=wire.TextContent(value="".join(self._text), annotations=self._annotations))
+            ]
         if self._refusal:
             message.content = [*message.content, wire.RefusalPart(refusal="".join(self._refusal))]
         end_message(message, ending, filtered=self.reason == "content_filter")
