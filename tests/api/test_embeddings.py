@@ -29,7 +29,7 @@ class Host:
         self.row = row
         self.hangs_after: int | None = None
 
-    async def call(self, path: str, request: Inputs, answer: type, *, tenant: str) -> Any:
+    async def call(self, path: str, request: Inputs, answer: type, *, tenant: str, priority: int) -> Any:
         self.asked.append((path, request.inputs))
         self.tenants.add(tenant)
         if self.error is not None:
