@@ -93,7 +93,7 @@ def test_strangers_find_nothing(client: OpenAI, stranger: OpenAI) -> None:
     thread = client.beta.threads.create(messages=[{"role": "user", "content": "Hi"}])
     (message,) = client.beta.threads.messages.list(thread.id).data
     run = client.beta.threads.runs.create_and_poll(
-        thread.id, assistant_id=assistant.id, max_completion_tokens=256, poll_interval_ms=100
+        thread_id=thread.id, assistant_id=assistant.id, max_completion_tokens=256, poll_interval_ms=100
     )
     (step,) = client.beta.threads.runs.steps.list(run.id, thread_id=thread.id).data
     threads, runs = stranger.beta.threads, stranger.beta.threads.runs
