@@ -220,7 +220,8 @@ async def test_a_call_that_is_cancelled_while_its_row_is_written(walk: Walk, mon
             raise AssertionError("it is not on the books")
 
     task = asyncio.create_task(serve())
-    await asyncio.sleep(0.01)
+    while not walk.platform.ledger._open:
+        await asyncio.sleep(0)
     task.cancel()
     await asyncio.sleep(0.01)
     go_on.set()

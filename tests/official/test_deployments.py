@@ -155,6 +155,7 @@ def test_a_client_that_leaves_is_left_by_the_other_server_too(through: OpenAI, g
         next(stream)
     id = stream.response.headers["x-request-id"]
     open_calls = "SELECT id FROM calls WHERE state = 'open'"
+    time.sleep(0.3)  # for calls of other tests to be settled in the database, too
     until(lambda: bool(server.rows(open_calls)), "the other server has no call")
     ((theirs,),) = server.rows(open_calls)
     stream.close()
