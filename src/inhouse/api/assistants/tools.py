@@ -11,6 +11,7 @@ from msgspec import UNSET
 from inhouse.api.assistants import wire
 from inhouse.api.assistants.stores import Stores, store_ids
 from inhouse.api.responses import wire as responses
+from inhouse.api.responses.file_search import RESULTS
 from inhouse.api.responses.hosting import Circumstances, HostedTools
 from inhouse.api.responses.reading_tools import not_supported
 from inhouse.calls import Call
@@ -74,7 +75,8 @@ def hosted_tools(
         if isinstance(tool, wire.FunctionTool):
             continue
         asked = msgspec.convert(_as_responses(tool, resources), responses.Tool)
-        body = responses.CreateResponse(model=run.model, input="", tools=[asked])
+        # Steps keep what was found; whether a client is told of it is decided when it asks.
+        body = responses.CreateResponse(model=run.model, input="", tools=[asked], include=[RESULTS])
         found = hosts.make(kind_of(tool), asked, Circumstances(call, body, [], f"tools[{index}]"))
         if found is None:
             raise not_supported(kind_of(tool), run.model)
