@@ -201,7 +201,8 @@ async def test_categories_and_thresholds(site: Site) -> None:
 async def test_an_answer_ends_before_what_is_flagged(site: Site) -> None:
     await site.guard(output="block")
     harmless = "This is a long sentence about bread and about butter. "
-    site.says(*(harmless * 50).split(" "), "Now I ki", "ll you. ", "More.")
+    site.engine.window = 100_000
+    site.says(*[harmless] * 50, "Now I ki", "ll you. ", *[harmless] * 90)
     answer = await site.chat()
     [choice] = answer.json()["choices"]
     assert choice["finish_reason"] == "content_filter"
