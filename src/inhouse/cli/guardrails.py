@@ -75,7 +75,11 @@ async def _office(database: Database, project: str | None) -> tuple[PolicyServic
         query = query.where(projects.c.id == project)
     found = await database.read(lambda connection: connection.execute(query.limit(1)).first())
     if found is None:
-        raise Refused("there is no project yet; the first start makes one" if project is None else f"no {project}")
+        raise Refused(
+            "there is no project yet; the first start makes one"
+            if project is None
+            else f"there is no project {project}"
+        )
     service = PolicyService(database, Access(database), await catalog_of(database))
     return service, Caller(found.organization_id, found.id, "cli", admin=True)
 
