@@ -1,6 +1,6 @@
 """Audio: how fast and how well it is heard and spoken, beside the models driven directly in this process.
 
-    python -m bench.audio [--seconds 20] [--write]
+    python -m bench.audio [--seconds 20] [--runs 3] [--write]
 
 Needs the weights of `whisper-1`, `tts-1` and the fast voice `piper-joe-medium` in the cache. One server is started on a
 data folder of its own. Speeds are the best of a few runs, both sides in turn, since both want all cores. Words are
@@ -17,7 +17,7 @@ import secrets
 import tempfile
 import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,16 @@ SENTENCES = (
     "He repaired the radio with a piece of wire, and it played until the battery was empty.",
 )
 VOICES = ("marin", "onyx", "coral", "ash")
-CONVERSATIONS = (("marin", "onyx"), ("coral", "ash"), ("marin", "onyx", "ballad"))
+"""They say the sentences in turn."""
+CONVERSATIONS = (("marin", "onyx"), ("coral", "ash"), ("marin", "onyx", "coral"))
 PAUSE_S = 0.4
 RATE = 24_000
-RUNS = 3
 
 
-def best(*works: Callable[[], Any]) -> list[tuple[float, Any]]:
+def best(runs: int, *works: Callable[[], Any]) -> list[tuple[float, Any]]:
     """Of each, seconds of its fastest run and its last result. They take turns, so that noise falls on all alike."""
     found: list[tuple[float, Any]] = [(float("inf"), None) for _ in works]
-    for _ in range(RUNS):
+    for _ in range(runs):
         for index, work in enumerate(works):
             began = time.perf_counter()
             result = work()
@@ -81,14 +81,10 @@ def distance(said: list[str], heard: list[str]) -> int:
     return row[-1]
 
 
-def error_of_words(speak: Callable[[str, str], bytes], hear: Callable[[bytes], str]) -> float:
-    """The word error rate of every sentence in turn, by the voices in turn."""
-    wrong = total = 0
-    for index, sentence in enumerate(SENTENCES):
-        heard = hear(speak(sentence, VOICES[index % len(VOICES)]))
-        wrong += distance(words(sentence), words(heard))
-        total += len(words(sentence))
-    return wrong / total
+def error_of_words(recordings: Sequence[bytes], hear: Callable[[bytes], str]) -> float:
+    """The word error rate of recordings of the sentences."""
+    pairs = [(words(said), words(hear(spoken))) for said, spoken in zip(SENTENCES, recordings, strict=True)]
+    return sum(distance(*pair) for pair in pairs) / sum(len(said) for said, _ in pairs)
 
 
 def wav(samples: np.ndarray[Any, Any]) -> bytes:
@@ -101,17 +97,16 @@ def wav(samples: np.ndarray[Any, Any]) -> bytes:
     return out.getvalue()
 
 
-def conversation(client: OpenAI, voices: tuple[str, ...], turns: int = 6) -> tuple[bytes, list[Turn]]:
-    """A recording in which voices take turns, and who speaks when."""
+def conversation(recordings: Sequence[bytes], voices: tuple[str, ...]) -> tuple[bytes, list[Turn]]:
+    """A recording in which voices take turns with the sentences they said, and who speaks when."""
     said: list[Turn] = []
     parts: list[np.ndarray[Any, Any]] = []
     at = 0.0
-    for index in range(turns):
-        voice = voices[index % len(voices)]
-        asked = client.audio.speech.create(
-            model="tts-1", voice=voice, input=SENTENCES[index % len(SENTENCES)], response_format="pcm"
-        )
-        samples = np.frombuffer(asked.content, "<i2")
+    for index, recording in enumerate(recordings):
+        voice = VOICES[index % len(VOICES)]
+        if voice not in voices:
+            continue
+        samples = np.frombuffer(recording[44:], "<i2")
         loud = np.flatnonzero(np.abs(samples) > 300)
         samples = samples[loud[0] : loud[-1]]
         said.append(Turn(voice, at, at + samples.size / RATE))
@@ -137,7 +132,7 @@ def first_audio(client: OpenAI, text: str) -> None:
         next(iter(response.iter_bytes(chunk_size=1)))
 
 
-def measured(client: OpenAI, cache: WeightsCache, text: str) -> str:
+def measured(client: OpenAI, cache: WeightsCache, text: str, runs: int) -> str:
     """The section of docs/performance.md."""
     cores = usable_cores()
     kokoro = cache.folder(find_manifest("kokoro-82m-v1.0-int8"))
@@ -151,32 +146,35 @@ def measured(client: OpenAI, cache: WeightsCache, text: str) -> str:
     def speak(said: str, voice: str = "marin") -> bytes:
         return client.audio.speech.create(model="tts-1", voice=voice, input=said, response_format="wav").content
 
-    def speak_fast(said: str, voice: str = "") -> bytes:
-        return wav(np.concatenate(list(fast.speak(said, voice))) * 32767)
+    def speak_fast(said: str) -> bytes:
+        return wav(np.concatenate(list(fast.speak(said, ""))) * 32767)
 
     def hear(recording: bytes) -> str:
         return client.audio.transcriptions.create(model="whisper-1", file=("a.wav", recording), language="en").text
 
     (spoken_s, samples), (served_s, recording), (fast_s, fast_wav) = best(
-        lambda: np.concatenate(list(model.speak(text, "af_heart"))), lambda: speak(text), lambda: speak_fast(text)
+        runs, lambda: np.concatenate(list(model.speak(text, "af_heart"))), lambda: speak(text), lambda: speak_fast(text)
     )
     (heard_s, _), (served_heard_s, _) = best(
-        lambda: list(recognizer.transcribe(BytesIO(recording), language="en")[0]), lambda: hear(recording)
+        runs, lambda: list(recognizer.transcribe(BytesIO(recording), language="en")[0]), lambda: hear(recording)
     )
-    [(first_s, _)] = best(lambda: first_audio(client, text))
+    [(first_s, _)] = best(runs, lambda: first_audio(client, text))
     seconds, fast_seconds = samples.size / RATE, (len(fast_wav) - 44) / 2 / RATE
     rows = [
         ["speech, Kokoro", *_factors(spoken_s, served_s, seconds)],
         ["speech, fast voice", f"{fast_s / fast_seconds:.2f}", "-", "-"],
         ["transcription, Whisper base", *_factors(heard_s, served_heard_s, seconds)],
     ]
-    rates = [
-        error_rate(said, diarized(client, talk)) for talk, said in (conversation(client, v) for v in CONVERSATIONS)
-    ]
+    recordings = [speak(sentence, VOICES[index % len(VOICES)]) for index, sentence in enumerate(SENTENCES)]
+    talks = [conversation(recordings, voices) for voices in CONVERSATIONS]
+    rates = [error_rate(said, diarized(client, talk)) for talk, said in talks]
     quality = [
         ["seconds to the first audio", f"{first_s:.2f}"],
-        ["word error rate, Kokoro read back by Whisper base", f"{error_of_words(speak, hear):.1%}"],
-        ["word error rate, fast voice read back by Whisper base", f"{error_of_words(speak_fast, hear):.1%}"],
+        ["word error rate, Kokoro read back by Whisper base", f"{error_of_words(recordings, hear):.1%}"],
+        [
+            "word error rate, fast voice read back by Whisper base",
+            f"{error_of_words([speak_fast(each) for each in SENTENCES], hear):.1%}",
+        ],
         *(
             [f"diarization error rate, {len(voices)} voices ({', '.join(voices)})", f"{rate:.1%}"]
             for voices, rate in zip(CONVERSATIONS, rates, strict=True)
@@ -198,6 +196,7 @@ def _factors(direct: float, served: float, seconds: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="of speech to make and to hear, about")
+    parser.add_argument("--runs", type=int, default=3, help="of each, of which the fastest counts")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     arguments = parser.parse_args()
     text = TEXT * max(1, round(arguments.seconds / 13))
@@ -206,7 +205,7 @@ def main() -> None:
         server = Server(Path(folder), engines__preload="whisper-1,tts-1", api_key=f"sk-proj-{secrets.token_hex(20)}")
         server.start()
         try:
-            told = measured(server.client(timeout=600), cache, text)
+            told = measured(server.client(timeout=600), cache, text, arguments.runs)
         finally:
             server.stop()
     print(told)
