@@ -29,9 +29,11 @@ def error_rate(said: Sequence[Turn], heard: Sequence[Turn]) -> float:
     counts = [all(abs(at * STEP_S - border) > COLLAR_S for border in borders) for at in range(count)]
     pairs = Counter(pair for pair, kept in zip(zip(truth, told, strict=True), counts, strict=True) if kept)
     speech = sum(number for (one, _), number in pairs.items() if one is not None)
+    speakers = sorted({turn.speaker for turn in said})
+    names = sorted({turn.speaker for turn in heard})
     right = max(
-        sum(pairs[one, other] for one, other in zip(sorted(set(truth) - {None}), names, strict=False))
-        for names in permutations(_padded(sorted(set(told) - {None}), len(set(truth))))
+        sum(pairs[one, other] for one, other in zip(speakers, match, strict=False))
+        for match in permutations(_padded(names, len(speakers)))
     )
     wrong = sum(number for (one, other), number in pairs.items() if one is not None or other is not None) - right
     return wrong / speech
