@@ -144,7 +144,7 @@ async def test_flagged_input_is_refused_before_the_model_reads_it(site: Site, st
 async def test_only_what_users_and_tools_say_is_input(site: Site) -> None:
     await site.guard(input="block")
     made = {"id": "call_1", "type": "function", "function": {"name": "act", "arguments": '{"a": "kill"}'}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": "Never kill."},
         {"role": "assistant", "content": "I would not kill.", "tool_calls": [made]},
         {"role": "tool", "tool_call_id": "call_1", "content": "done"},
