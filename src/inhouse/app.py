@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from inhouse.access import Access
-from inhouse.access.sessions import Sessions
 from inhouse.api.assistants.faces import assistants_faces
 from inhouse.api.assistants.stores import Stores
 from inhouse.api.audio.routes import Audio
@@ -176,11 +175,12 @@ class Platform:
             sockets=sockets_of(ResponsesSocket(responses)),
             spool=blobs.spool,
         )
-        console = Site(
+        self.console = console = Site(
             self.serving,
             self._v1,
             self.access,
-            Sessions(self.database),
+            self.database,
+            settings.console,
             self.access.project_name,
             self.limits.standing,
             document,
@@ -233,6 +233,7 @@ class Platform:
             last_first.push_async_callback(self.limits.close)
             last_first.push_async_callback(self.engines.close)
             last_first.push_async_callback(self.webhooks.close)
+            last_first.push_async_callback(self.console.close)
             last_first.push_async_callback(self.jobs.stop)
             last_first.push_async_callback(self.sweeper.stop)
             last_first.push_async_callback(self.store_sweeper.stop)

@@ -8,7 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount
 
+from inhouse.access.accounts import Accounts
+from inhouse.access.people import People
 from inhouse.access.sessions import Sessions
+from inhouse.console.account import Account
 from inhouse.console.dashboard.office import Office
 from inhouse.console.dashboard.records import Records
 from inhouse.console.dashboard.usage import Usage
@@ -17,10 +20,13 @@ from inhouse.console.gateway import PREFIX, Application, Gateway, Operations
 from inhouse.console.models import ModelsView, Viewer, model_pages
 from inhouse.console.pages import Pages
 from inhouse.console.playground import Playground
+from inhouse.console.provider import Provider
 from inhouse.console.reference import Reference
 from inhouse.console.session import Access, Door, SignedIn
 from inhouse.console.signing import Signing
 from inhouse.limits.accounts import Standing
+from inhouse.settings import ConsoleSettings
+from inhouse.storage.database import Database
 
 SECTIONS = (
     ("Dashboard", "/dashboard"),
@@ -47,19 +53,28 @@ class Site:
         view: ModelsView,
         v1: Application,
         access: Access,
-        sessions: Sessions,
+        database: Database,
+        settings: ConsoleSettings,
         project_name: Callable[[str], Awaitable[str]],
         standing: Callable[[str], Awaitable[Standing | None]],
         document: Callable[[], dict[str, Any]],
     ) -> None:
         self.view = view
         self.v1 = v1
-        self.door = Door(sessions, access)
+        self.sessions = Sessions(database, lifetime_s=round(settings.session_hours * 3600))
+        self.accounts = Accounts(database)
+        self.door = Door(self.sessions, access, People(database))
         self.pages = Pages(SECTIONS, can_sign_in=True)
         self.operations = Operations(v1)
         self._project_name = project_name
         self.standing = standing
         self._document = document
+        self._signing = Signing(self.pages, self.door, self.accounts, settings.provider)
+        self._provider = Provider(settings, self._signing, self.accounts) if settings.provider else None
+
+    async def close(self) -> None:
+        if self._provider is not None:
+            await self._provider.close()
 
     async def viewer(self, request: Request) -> Viewer | None:
         signed_in = await self.door.who(request)
@@ -68,12 +83,23 @@ class Site:
     async def viewer_of(self, signed_in: SignedIn) -> Viewer:
         name = await self._project_name(signed_in.project.project_id) if signed_in.project else "Administration"
         standing = await self.standing(signed_in.organization_id)
-        return Viewer(name, standing.tier if standing else None, signed_in.csrf)
+        person = signed_in.person
+        return Viewer(
+            name,
+            standing.tier if standing else None,
+            signed_in.csrf,
+            person.name if person else "",
+            signed_in.project.project_id if signed_in.project else "",
+            person.projects if person else (),
+            signed_in.may("api.management.write"),
+        )
 
     def routes(self, missing: Collection[str] = ()) -> list[BaseRoute]:
         return [
             *model_pages(self.view, missing=missing, viewer=self.viewer, pages=self.pages, playground=True),
-            *Signing(self.pages, self.door).routes(),
+            *self._signing.routes(),
+            *(self._provider.routes() if self._provider else ()),
+            *Account(self).routes(),
             *Usage(self).routes(),
             *Office(self).routes(),
             *Records(self).routes(),
