@@ -252,8 +252,11 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The pages that people see, and how they sign in, see `docs/console.md`."""
 
     url: Annotated[
-        Annotated[str, Meta(pattern="^(https?://.+)?$")],
-        Meta(description="Where browsers reach the console, e.g. `https://models.example.com`. Default: as they ask."),
+        str,
+        Meta(
+            pattern="^(https?://.+)?$",
+            description="Where browsers reach the console, e.g. `https://models.example.com`. Default: as they ask.",
+        ),
     ] = ""
     session_hours: Annotated[float, Meta(gt=0, le=8760, description="How long somebody stays signed in, in hours.")] = (
         12.0

@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from inhouse.access.accounts import Accounts, Vouched
 from inhouse.console.playground import base_of
-from inhouse.console.session import is_secure, set_cookie
+from inhouse.console.session import set_cookie
 from inhouse.console.signing import Signing, local
 from inhouse.kit.errors import APIError
 from inhouse.settings import ConsoleSettings
@@ -152,8 +152,6 @@ class Provider:
 
     def _here(self, request: Request) -> str:
         base = self._settings.url.rstrip("/") or base_of(request)
-        if is_secure(request) and base.startswith("http://"):
-            base = f"https://{base.removeprefix('http://')}"
         return base + CALLBACK
 
     async def _discover(self) -> _Known:

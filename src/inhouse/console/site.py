@@ -12,14 +12,20 @@ from inhouse.access.accounts import Accounts
 from inhouse.access.people import People
 from inhouse.access.sessions import Sessions
 from inhouse.console.account import Account
+from inhouse.console.behind import Behind
+from inhouse.console.dashboard.batches import Batches
+from inhouse.console.dashboard.hooks import Hooks
+from inhouse.console.dashboard.members import Members
+from inhouse.console.dashboard.money import Money
 from inhouse.console.dashboard.office import Office
 from inhouse.console.dashboard.records import Records
+from inhouse.console.dashboard.stores import Stores
 from inhouse.console.dashboard.usage import Usage
 from inhouse.console.docs_pages import Docs
 from inhouse.console.gateway import PREFIX, Application, Gateway, Operations
 from inhouse.console.models import ModelsView, Viewer, model_pages
 from inhouse.console.pages import Pages
-from inhouse.console.playground import Playground
+from inhouse.console.playground import Playground, base_of
 from inhouse.console.provider import Provider
 from inhouse.console.reference import Reference
 from inhouse.console.session import Access, Door, SignedIn
@@ -46,6 +52,7 @@ class Site:
         project_name: by a project's id.
         standing: tier and the way to the next, by an organization's id; None where nobody is limited.
         document: makes the OpenAPI document.
+        behind: services for what no operation tells.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class Site:
         project_name: Callable[[str], Awaitable[str]],
         standing: Callable[[str], Awaitable[Standing | None]],
         document: Callable[[], dict[str, Any]],
+        behind: Behind,
     ) -> None:
         self.view = view
         self.v1 = v1
@@ -69,12 +77,18 @@ class Site:
         self._project_name = project_name
         self.standing = standing
         self._document = document
+        self.behind = behind
+        self._url = settings.url.rstrip("/")
         self._signing = Signing(self.pages, self.door, self.accounts, settings.provider)
         self._provider = Provider(settings, self._signing, self.accounts) if settings.provider else None
 
     async def close(self) -> None:
         if self._provider is not None:
             await self._provider.close()
+
+    def base(self, request: Request) -> str:
+        """Where browsers reach this server."""
+        return self._url or base_of(request)
 
     async def viewer(self, request: Request) -> Viewer | None:
         signed_in = await self.door.who(request)
@@ -103,6 +117,7 @@ class Site:
             *Usage(self).routes(),
             *Office(self).routes(),
             *Records(self).routes(),
+            *(route for page in (Batches, Hooks, Members, Money, Stores) for route in page(self).routes()),
             *Playground(self).routes(),
             *Docs(self).routes(),
             *Reference(self, self._document).routes(),

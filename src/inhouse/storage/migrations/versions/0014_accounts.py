@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column("subject_id", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
-        sa.CheckConstraint("purpose IN ('first', 'invite', 'password')", name="ck_sign_in_links_purpose"),
+        sa.CheckConstraint("purpose IN ('first', 'invite', 'password')", name="purpose"),
         sa.PrimaryKeyConstraint("id", name="pk_sign_in_links"),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name="fk_sign_in_links_organization_id_organizations"
