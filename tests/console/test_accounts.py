@@ -88,7 +88,7 @@ async def test_seeing_a_link_does_not_use_it_up(running: Running) -> None:
         assert COOKIE not in browser.client.cookies
     assert (await redeem(browser, token, email="no address", name="Ada")).status_code == 400
     assert (await redeem(browser, token, email="ada@example.com", name="Ada")).status_code == 303
-    assert (await browser.get(f"/welcome?token={token}")).headers["referrer-policy"] == "no-referrer"
+    assert (await browser.get(f"/welcome?token={token}")).headers["referrer-policy"] == "same-origin"
 
 
 async def test_a_password_signs_in_and_the_session_can_be_revoked(running: Running) -> None:

@@ -155,8 +155,6 @@ class Signing:
         response = self.pages.answer(request, template, status, csrf=form_token(token), **context)
         set_cookie(request, response, FORM_COOKIE, token, _FORM_S)
         response.headers["cache-control"] = "no-store"
-        # The address of this page may hold a link's token.
-        response.headers["referrer-policy"] = "no-referrer"
         return response
 
 
