@@ -29,7 +29,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX = "/console/v1"
 _ADMIN = ("/v1/organization/", "/v1/projects/")
-_PASSED = frozenset({b"content-type", b"content-length", b"accept", b"transfer-encoding", b"user-agent"})
+_PASSED = frozenset(
+    {b"content-type", b"content-length", b"accept", b"transfer-encoding", b"user-agent", b"openai-beta"}
+)
 _GUARDS = ((b"content-security-policy", b"default-src 'none'; sandbox"), (b"x-content-type-options", b"nosniff"))
 
 
