@@ -61,9 +61,13 @@ class Seeded:
             assert answer.status_code == 303, answer.text
 
 
-def start(server: Server, upstream: str) -> Seeded:
-    """Starts the server with a model that follows rules, and fills it."""
-    for model in (CHAT, FAST):
+def start(server: Server, upstream: str | None) -> Seeded:
+    """Starts the server and fills it.
+
+    Args:
+        upstream: URL of a model that follows rules; without one, the models are those that the product comes with.
+    """
+    for model in (CHAT, FAST) if upstream else ():
         server.cli("models", "use", model, "--upstream", upstream)
     server.start()
     seeded = Seeded(server)
@@ -84,15 +88,21 @@ def start(server: Server, upstream: str) -> Seeded:
     )
     for model, said in ((CHAT, "Why is the sky blue?"), (FAST, "And the grass green?")):
         messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": said}]
-        made = seeded.ask("POST", "/chat/completions", {"model": model, "messages": messages, "store": True})
+        made = seeded.ask(
+            "POST",
+            "/chat/completions",
+            {"model": model, "messages": messages, "store": True, "max_completion_tokens": 40},
+        )
         seeded.completion = made["id"]
-        seeded.response = seeded.ask("POST", "/responses", {"model": model, "input": said})["id"]
+        seeded.response = seeded.ask("POST", "/responses", {"model": model, "input": said, "max_output_tokens": 40})[
+            "id"
+        ]
     hook = {"name": "Jobs", "url": "https://example.com/hook", "event_types": ["response.completed"]}
     seeded.ask("POST", "/webhook_endpoints", hook)
     upload = {"file": ("handbook.md", HANDBOOK, "text/markdown")}
     file = seeded.ask("POST", "/files", files=upload, data={"purpose": "assistants"})["id"]
     seeded.store = seeded.ask("POST", "/vector_stores", {"name": "Handbook", "file_ids": [file]})["id"]
-    body = {"model": FAST, "messages": [{"role": "user", "content": "hi"}]}
+    body = {"model": FAST, "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 8}
     lines = [
         json.dumps({"custom_id": str(n), "method": "POST", "url": "/v1/chat/completions", "body": body})
         for n in range(20)

@@ -122,7 +122,6 @@ async def test_the_playground_sends_files_and_searches_in_stores(tab: Page, seed
     await tab.until("document.querySelectorAll('[data-set=store-id] option').length > 1")
     await tab.fill("[data-set=store-id]", seeded.store)
     await choose(tab, "[data-file]", tmp_path / "memo.md", HANDBOOK)
-    await tab.evaluate("document.querySelector('[data-file]').dispatchEvent(new Event('change'))")
     await tab.until("document.querySelector('[data-attached] button')")
     await tab.fill("[data-say]", "When is the coffee machine cleaned?")
     await press(tab, "Show code", "document.querySelector('[data-play]')")

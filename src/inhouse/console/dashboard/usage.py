@@ -128,7 +128,7 @@ class Usage(Section):
         projects = await self.all_of(signed_in, "/v1/organization/projects", include_archived="true")
         if group == "project":
             return {each["id"]: each["name"] for each in projects}
-        names: dict[str, str] = {}
+        names = {"None": "The console"}
         for project in projects:
             path = f"/v1/organization/projects/{project['id']}/api_keys"
             names |= {each["id"]: f"{each['name']} ({project['name']})" for each in await self.all_of(signed_in, path)}
