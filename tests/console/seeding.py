@@ -67,8 +67,9 @@ def start(server: Server, upstream: str | None) -> Seeded:
     Args:
         upstream: URL of a model that follows rules; without one, the models are those that the product comes with.
     """
-    for model in (CHAT, FAST) if upstream else ():
-        server.cli("models", "use", model, "--upstream", upstream)
+    if upstream is not None:
+        for model in (CHAT, FAST):
+            server.cli("models", "use", model, "--upstream", upstream)
     server.start()
     seeded = Seeded(server)
     seeded.first_account()

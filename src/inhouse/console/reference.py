@@ -137,7 +137,7 @@ class Reference:
             return None
         query = [each["name"] for each in entry.told.get("parameters", ()) if each.get("in") == "query"]
         body = body_of(entry.id, entry.told, self.document["components"]["schemas"])
-        header = next(
+        header: Schema = next(
             (each["schema"] for each in entry.told.get("parameters", ()) if each["name"] == "OpenAI-Beta"), {}
         )
         beta = str(header.get("const") or next(iter(header.get("enum", ())), ""))
