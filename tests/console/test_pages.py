@@ -26,7 +26,7 @@ PAGES = {
     "docs": "/docs/quickstart",
     "docs-search": "/docs?q=limit",
     "reference": "/reference",
-    "reference-responses": "/reference/responses",
+    "reference-family": "/reference/conversations",
     "sign-in": "/sign-in",
     "welcome": "/welcome?token=spent",
     "playground": "/playground",
