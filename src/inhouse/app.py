@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from inhouse.access import Access
-from inhouse.access.sessions import Sessions
 from inhouse.api.assistants.faces import assistants_faces
 from inhouse.api.assistants.stores import Stores
 from inhouse.api.audio.routes import Audio
@@ -48,6 +47,7 @@ from inhouse.api.responses.mcp import mcp_maker
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.api.responses.socket import ResponsesSocket
+from inhouse.api.responses.store import Listed, recent_responses
 from inhouse.api.socket import sockets_of
 from inhouse.api.uploads.routes import UploadsFace
 from inhouse.api.vector_stores.routes import VectorStoresFace
@@ -57,6 +57,7 @@ from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.catalog.terms import load_terms
+from inhouse.console.behind import Behind
 from inhouse.console.site import Site
 from inhouse.documents import Documents
 from inhouse.engines.deployments import Deployment
@@ -176,14 +177,16 @@ class Platform:
             sockets=sockets_of(ResponsesSocket(responses)),
             spool=blobs.spool,
         )
-        console = Site(
+        self.console = console = Site(
             self.serving,
             self._v1,
             self.access,
-            Sessions(self.database),
+            self.database,
+            settings.console,
             self.access.project_name,
             self.limits.standing,
             document,
+            Behind(self.budgets, self.webhooks, self.serving, self._recent_responses),
         )
         self._site = Starlette(
             routes=[
@@ -233,12 +236,16 @@ class Platform:
             last_first.push_async_callback(self.limits.close)
             last_first.push_async_callback(self.engines.close)
             last_first.push_async_callback(self.webhooks.close)
+            last_first.push_async_callback(self.console.close)
             last_first.push_async_callback(self.jobs.stop)
             last_first.push_async_callback(self.sweeper.stop)
             last_first.push_async_callback(self.store_sweeper.stop)
             if self._preloading is not None:
                 self._preloading.cancel()
                 await asyncio.gather(self._preloading, return_exceptions=True)
+
+    async def _recent_responses(self, project_id: str, after: str | None, limit: int) -> tuple[list[Listed], bool]:
+        return await self.database.read(lambda c: recent_responses(c, project_id, after, limit))
 
     async def _preload(self, wanted: Iterable[Deployment]) -> None:
         for each in self.catalog.deployed():
