@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -36,8 +37,6 @@ from inhouse.engines.upstream import Upstream
 
 CHAT = "/v1/chat/completions"
 CONCURRENCY = 64
-STREAMS = 40
-"""Interactive requests a round."""
 WARM_UP = 500
 
 
@@ -150,14 +149,15 @@ async def side_by_side(direct: Server, server: Server, slots: int, given: argpar
                     tokens = await spent(client) - before
                     measured["answered"] = tokens / (done.answered - done.validated)
                     measured["completed"] = tokens / done.completed
+            print(f"round {turn} of {given.rounds}: {measured}", file=sys.stderr, flush=True)
             if turn:  # the first warms up
                 rounds.append(Round(**measured))
-        alone = await first_tokens(client)
+        alone = await first_tokens(client, given.streams)
         busy = await create(client, [body(number, **{**fixed, "max_tokens": 400}) for number in range(2000)])
         while (await client.batches.retrieve(busy)).status == "validating":
             await asyncio.sleep(0.05)
         await asyncio.sleep(2.0)  # all slots are taken
-        beside = await first_tokens(client)
+        beside = await first_tokens(client, given.streams)
         await client.batches.cancel(busy)
     await upstream.close()
     engine_rows = [
@@ -176,7 +176,7 @@ async def side_by_side(direct: Server, server: Server, slots: int, given: argpar
         f"{given.model.name}, {slots} slots, {given.requests} requests of {given.tokens} tokens, {len(rounds)} rounds; "
         "tokens a second, medians, and the median of the ratios within each round.\n\n"
         + table(["", "tokens/s", "ratio"], engine_rows)
-        + f"\n\nTime to the first token of {STREAMS} streams, one after the other, milliseconds.\n\n"
+        + f"\n\nTime to the first token of {given.streams} streams, one after the other, milliseconds.\n\n"
         + table(["", "median", "p95", "ratio of p95"], interactive_rows)
     )
 
@@ -212,9 +212,9 @@ async def spent(client: AsyncOpenAI) -> int:
     return sum([batch.usage.output_tokens async for batch in client.batches.list() if batch.usage is not None])
 
 
-async def first_tokens(client: AsyncOpenAI) -> list[float]:
+async def first_tokens(client: AsyncOpenAI, count: int) -> list[float]:
     times = []
-    for number in range(STREAMS):
+    for number in range(count):
         began = time.perf_counter()
         stream = await client.chat.completions.create(**body(number, max_tokens=8, stream=True))
         async with aclosing(aiter(stream)) as chunks:
@@ -245,6 +245,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=96, help="of a batch before the engine")
     parser.add_argument("--tokens", type=int, default=64, help="of an answer at most")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--streams", type=int, default=40, help="interactive requests, without and beside a batch")
     parser.add_argument("--write", action="store_true", help="write the tables into docs/performance.md")
     given = parser.parse_args()
     told = {}

@@ -13,12 +13,14 @@ import os
 import sys
 import time
 from functools import partial
+from typing import Protocol
 
 import msgspec
 import structlog
 from sqlalchemy import Connection
 
 from inhouse.api.batches import steps, store
+from inhouse.api.batches.store import StoredBatch
 from inhouse.api.batches.wire import BatchError
 from inhouse.catalog import Catalog
 from inhouse.engines.child import Handshake
@@ -31,6 +33,10 @@ from inhouse.storage.database import Database
 
 PAUSE_US = 30_000_000
 """Before another run, where one came to nothing."""
+LOOK_S = 5.0
+"""How often to look whether anything is left for a run."""
+GRACE_S = 15.0
+"""How long a run may take to see that nothing is."""
 MOST_TOLD = 2000
 """Characters of what a run that failed said last."""
 
@@ -47,8 +53,19 @@ class Run(msgspec.Struct, frozen=True):
     model: str
 
 
+class Runs(Protocol):
+    """Starts runs."""
+
+    async def run(self, model: str, parts: list[str]) -> str | None:
+        """Have workers try to do these parts. Cancelled, it ends the run.
+
+        Returns:
+            What the run said last, if it failed.
+        """
+
+
 class Cluster:
-    """Starts runs.
+    """A Ray cluster.
 
     Args:
         catalog: knows whose keys the workers need.
@@ -59,11 +76,7 @@ class Cluster:
         self._catalog = catalog
 
     async def run(self, model: str, parts: list[str]) -> str | None:
-        """Have workers try to do these parts. Cancelled, it ends the run.
-
-        Returns:
-            What the run said last, if it failed.
-        """
+        """As ``Runs`` has it."""
         run = Run(self._settings, self._environment(model), parts, model)
         child = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -122,7 +135,7 @@ async def adopt(database: Database) -> None:
 class Clustering:
     """Does jobs of the kind ``steps.CLUSTER``: runs, until no part of a batch is left."""
 
-    def __init__(self, database: Database, runner: Runner, cluster: Cluster | None) -> None:
+    def __init__(self, database: Database, runner: Runner, cluster: Runs | None) -> None:
         self._database = database
         self._runner = runner
         self._cluster = cluster
@@ -142,10 +155,24 @@ class Clustering:
                 await self._postpone(job)
                 return
             left = progress
-            failure = await self._cluster.run(batch.model or "", open)
+            failure = await self._run(self._cluster, batch, open)
             if failure is not None:
                 log.warning("a run of a batch on the cluster failed", batch=batch_id, said=failure)
         await self._database.write(lambda connection: queue.finish(connection, job.id, self._runner.owner))
+
+    async def _run(self, cluster: Runs, batch: StoredBatch, parts: list[str]) -> str | None:
+        """One run. It is ended when there is nothing to do any more: it may be waiting for a worker in vain."""
+        run = asyncio.ensure_future(cluster.run(batch.model or "", parts))
+        try:
+            while not run.done():
+                await asyncio.wait({run}, timeout=LOOK_S)
+                if not run.done() and not await self._database.read(partial(queue.open_ids, ids=parts)):
+                    await asyncio.wait({run}, timeout=GRACE_S)
+                    break
+            return run.result() if run.done() else None
+        finally:
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
 
     async def _postpone(self, job: Job) -> None:
         log.warning("a run of a batch on the cluster came to nothing; there will be another", job=job.id)
