@@ -24,12 +24,10 @@ from inhouse.api.batches.steps import REQUESTS, job_id
 from inhouse.engines.deployments import Remote
 from inhouse.engines.upstream import Target, UpstreamSpec
 from inhouse.limits import batch_queue
-from inhouse.storage.database import Database
 from inhouse.storage.schema import batch_results, calls, enqueued_batches, jobs, webhook_deliveries
 
 ENDED = ("completed", "failed", "expired", "cancelled")
 CHAT = "/v1/chat/completions"
-MODELS = ("gpt-4.1", "gpt-4.1-mini", "gpt-3.5-turbo-instruct")
 USAGE = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
 
 
@@ -100,9 +98,6 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @pytest.fixture
 async def walk(tmp_path: Path, database_url: str, upstream: Upstream) -> AsyncIterator[Walk]:
-    database = Database(database_url)
-    await asyncio.to_thread(database.migrate)
-    await database.close()
     async with walking(tmp_path, database__url=database_url) as walk:
         for model in (
             "gpt-4.1",
@@ -465,9 +460,6 @@ async def test_a_process_that_stops(
 
 
 async def test_two_processes_share_a_batch(tmp_path: Path, postgres_url: str, upstream: Upstream) -> None:
-    database = Database(postgres_url)
-    await asyncio.to_thread(database.migrate)
-    await database.close()
     async with (
         walking(tmp_path / "one", database__url=postgres_url, limits__tier="off") as one,
         walking(tmp_path / "two", database__url=postgres_url, limits__tier="off") as two,
