@@ -19,6 +19,7 @@ from inhouse.api.assistants.stores import Stores
 from inhouse.api.audio.routes import Audio
 from inhouse.api.audio.speech import SpeechService
 from inhouse.api.audio.transcription import TranscriptionService
+from inhouse.api.batches.clustering import adopt, cluster_of
 from inhouse.api.batches.routes import Batches
 from inhouse.api.batches.running import work_on_batches
 from inhouse.api.batches.service import BatchesService
@@ -150,7 +151,8 @@ class Platform:
             )
         )
         queue = BatchQueue(self.database, self.limits)
-        work_on_batches(self.database, self.files, self.jobs, self.access, batch_calls, held, inside, queue)
+        cluster = cluster_of(settings, self.catalog)
+        work_on_batches(self.database, self.files, self.jobs, self.access, batch_calls, held, inside, queue, cluster)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
             Responses(responses),
@@ -159,7 +161,7 @@ class Platform:
             Embeddings(EmbeddingsService(self.calls)),
             Moderations(ModerationsService(self.calls, Pictures(materials.fetcher))),
             FilesFace(self.files),
-            Batches(BatchesService(self.database, self.files, self.jobs, inside)),
+            Batches(BatchesService(self.database, self.files, self.jobs, inside, queue)),
             UploadsFace(uploads),
             VectorStoresFace(self.vector_stores),
             Models(self.catalog, self.serving),
@@ -220,6 +222,8 @@ class Platform:
             )
         await self.catalog.bindings.refresh()
         await self.limits.start()
+        if self.settings.batches.runner == "ray":
+            await adopt(self.database)
         await self.jobs.start()
         await self.sweeper.start()
         await self.store_sweeper.start()
@@ -227,6 +231,12 @@ class Platform:
         for deployment in wanted:
             self.engines.expect(deployment)
         self._preloading = asyncio.create_task(self._preload(wanted))
+
+    async def start_worker(self) -> None:
+        """Take part as a worker that does the jobs it is told to (``jobs.perform``), and serves nobody."""
+        await self.ledger.start()
+        await self.catalog.bindings.refresh()
+        await self.jobs.start(claims=False)
 
     async def stop(self) -> None:
         """End engines, write what the ledger still holds, close the database: each also if one before it fails."""

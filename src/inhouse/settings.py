@@ -205,6 +205,24 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 1
 
 
+class BatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who answers the requests of batches, see `docs/batch.md`."""
+
+    runner: Annotated[
+        Literal["here", "ray"],
+        Meta(
+            description="The servers themselves (`here`), or workers on a Ray cluster, for which the database must be "
+            "PostgreSQL, and all that it, the files and the weights need must be reachable from every node."
+        ),
+    ] = "here"
+    ray_address: Annotated[
+        str, Meta(min_length=1, description="The cluster's head node, `host:6379`; `auto` is the one of this machine.")
+    ] = "auto"
+    ray_workers: Annotated[int, Meta(ge=1, le=10_000, description="Workers that one batch may have at once.")] = 2
+    ray_worker_cpus: Annotated[float, Meta(gt=0, description="CPUs that Ray sets aside for a worker.")] = 1.0
+    ray_worker_gpus: Annotated[float, Meta(ge=0, description="GPUs that Ray sets aside for a worker.")] = 0.0
+
+
 class MCPSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Servers that speak the Model Context Protocol, which requests name as tools."""
 
@@ -333,6 +351,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vector_stores: VectorStoreSettings = VectorStoreSettings()
     engines: Engines = Engines()
     limits: LimitSettings = LimitSettings()
+    batches: BatchSettings = BatchSettings()
     mcp: MCPSettings = MCPSettings()
     webhooks: WebhookSettings = WebhookSettings()
     console: ConsoleSettings = ConsoleSettings()
@@ -436,6 +455,30 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
     values["data_dir"] = _folder(values.get("data_dir", FIELDS["data_dir"].default))
     values["cache_dir"] = _folder(values.get("cache_dir", FIELDS["cache_dir"].default))
     settings: Settings = _build(Settings, values, "")
+    return settings
+
+
+def portable(settings: Settings) -> dict[str, Any]:
+    """Settings for a process elsewhere, by dotted path, as JSON has them. With their secrets: for no log or screen."""
+    values = {}
+    for path in FIELDS:
+        value: Any = settings
+        for name in path.split("."):
+            value = getattr(value, name)
+        if isinstance(value, Secret):
+            value = value.reveal()
+        if value is not None:
+            values[path] = str(value) if isinstance(value, Path) else value
+    return values
+
+
+def restored(values: Mapping[str, Any]) -> Settings:
+    """What ``portable`` made of settings. Raises SettingsError, of another version's too."""
+    unknown = next((path for path in values if path not in FIELDS), None)
+    if unknown is not None:
+        raise SettingsError(f"there is no setting {unknown} in this version")
+    converted = {path: _convert(FIELDS[path], value, path, strict=True) for path, value in values.items()}
+    settings: Settings = _build(Settings, converted, "")
     return settings
 
 
