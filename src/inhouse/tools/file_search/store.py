@@ -7,7 +7,7 @@ in any process, and its revision tells an index that it is old.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, insert, select, tuple_, update
@@ -61,6 +61,16 @@ class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     error_code: ErrorCode | None
     error_message: str | None
     usage_bytes: int
+
+
+class Searchable(NamedTuple):
+    """What a search needs of a file that is all there."""
+
+    run: str
+    file_id: str
+    filename: str
+    attributes: str
+    """JSON."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -351,9 +361,10 @@ def revision_of(connection: Connection, store_id: str) -> int:
     return -1 if found is None else found
 
 
-def searchable(connection: Connection, store_id: str) -> list[StoreFile]:
-    query = select(files).where(files.c.store_id == store_id, files.c.status == "completed")
-    return [StoreFile(**row._mapping) for row in connection.execute(query)]
+def searchable(connection: Connection, store_id: str) -> list[Searchable]:
+    columns = [files.c[name] for name in Searchable._fields]
+    query = select(*columns).where(files.c.store_id == store_id, files.c.status == "completed")
+    return [Searchable(*row) for row in connection.execute(query)]
 
 
 def segments_of(connection: Connection, runs: Collection[str], embedder: str) -> list[Segment]:
