@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, insert, or_, select, tuple_, update
 
 from inhouse.jobs import queue
 from inhouse.storage.schema import vector_store_batches as batches
@@ -382,7 +382,12 @@ def texts(connection: Connection, wanted: Sequence[tuple[str, int]]) -> dict[tup
     """Texts of chunks, by run and number."""
     found: dict[tuple[str, int], str] = {}
     for some in _few(wanted):
-        query = select(chunks).where(tuple_(chunks.c.run, chunks.c.number).in_(some))
+        numbers: dict[str, list[int]] = {}
+        for run, number in some:
+            numbers.setdefault(run, []).append(number)
+        # Not ``IN`` of pairs: SQLite would read the whole table.
+        each = (and_(chunks.c.run == run, chunks.c.number.in_(those)) for run, those in numbers.items())
+        query = select(chunks).where(or_(*each))
         found |= {(row.run, row.number): row.text for row in connection.execute(query)}
     return found
 
