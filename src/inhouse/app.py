@@ -161,7 +161,7 @@ class Platform:
             FilesFace(self.files),
             Batches(BatchesService(self.database, self.files, self.jobs, inside)),
             UploadsFace(uploads),
-            VectorStoresFace(self.vector_stores),
+            VectorStoresFace(self.vector_stores, self.limits),
             Models(self.catalog, self.serving),
             *assistants_faces(self.calls, self.database, self.jobs, hosts, self.files, Stores(self.vector_stores)),
             Audio(TranscriptionService(self.calls), SpeechService(self.calls)),
