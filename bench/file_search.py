@@ -1,14 +1,10 @@
-"""File search: what it finds, how fast it finds it, and how fast files are taken in.
+"""What file search finds; ``bench.retrieval`` tells how fast, ``bench.documents`` how fast files are taken in.
 
-    PYTHONPATH=src python -m bench.file_search quality [--functions 1500]
-    PYTHONPATH=src python -m bench.file_search latency [--chunks 10000 50000 100000]
+    python -m bench.file_search [--functions 1500]
 
-``quality`` builds a collection of functions from the Python packages that are installed here: a document is the source
+A collection of functions is built from the Python packages that are installed here: a document is the source
 of a function without its docstring, its query is the first sentence of the docstring. It tells nDCG@10 and recall@10 of
 words alone, vectors alone and both, with the vectors of the embedding model that is bound by default, run directly.
-
-``latency`` searches an index of random vectors (384 components) and words drawn by Zipf's law, 200 to a chunk, with
-queries of six words: all chunks, and with filters that leave 10% and 0.1% of the files.
 """
 
 from __future__ import annotations
@@ -18,7 +14,6 @@ import ast
 import importlib
 import math
 import random
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -96,46 +91,10 @@ def _embedded(encoder: OnnxEncoder, texts: Sequence[str]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def latency(sizes: Sequence[int]) -> None:
-    print("| chunks | filter | p50 ms | p95 ms | memory MB | built in s |\n|---|---|---|---|---|---|")
-    generator = np.random.default_rng(1)
-    for size in sizes:
-        began = time.perf_counter()
-        runs = [f"run{number}" for number in range(size // 10)]
-        segments = []
-        for run in runs:
-            rows = generator.normal(size=(10, 384)).astype(np.float32)
-            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-            drawn = np.minimum(generator.zipf(1.2, (10, 200)), 200_000).tolist()
-            segments.append(Segment(run, 0, 10, rows.astype("<f2").tobytes(), packed(drawn)))
-        made = time.perf_counter()
-        index = Index().updated(part_of(segments, 384), runs)
-        built = time.perf_counter() - made
-        del segments, began
-        for name, share in (("none", 1.0), ("10%", 0.1), ("0.1%", 0.001)):
-            wanted = runs[: max(1, int(len(runs) * share))]
-            took = []
-            for _ in range(60):
-                vector = generator.normal(size=384).astype(np.float32)
-                vector /= np.linalg.norm(vector)
-                query = Query(vector, np.minimum(generator.zipf(1.2, 6), 200_000).tolist())
-                start = time.perf_counter()
-                index.search([query], Weights(0.7, 0.3), 10, runs=None if share == 1 else wanted)
-                took.append((time.perf_counter() - start) * 1000)
-            p50, p95 = np.percentile(took, [50, 95])
-            print(f"| {size} | {name} | {p50:.1f} | {p95:.1f} | {index.bytes / 1e6:.0f} | {built:.1f} |", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["quality", "latency"])
     parser.add_argument("--functions", type=int, default=1500)
-    parser.add_argument("--chunks", type=int, nargs="+", default=[10_000, 50_000, 100_000])
-    arguments = parser.parse_args()
-    if arguments.what == "quality":
-        quality(arguments.functions)
-    else:
-        latency(arguments.chunks)
+    quality(parser.parse_args().functions)
 
 
 if __name__ == "__main__":
