@@ -87,9 +87,10 @@ def theirs(paths: list[Path], rounds: int, home: Path) -> list[float] | None:
     python = home / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", "--prefer-binary", "markitdown[pdf,docx]"]
-    if subprocess.run(install, check=False).returncode:
-        return None
+    if subprocess.run([str(python), "-c", "import markitdown"], check=False, capture_output=True).returncode:
+        install = [str(python), "-m", "pip", "install", "--quiet", "--prefer-binary", "markitdown[pdf,docx]"]
+        if subprocess.run(install, check=False).returncode:
+            return None
     command = [str(python), "-c", THEIRS, str(rounds), *map(str, paths)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [float(line.split()[0]) for line in told.splitlines()]
@@ -163,7 +164,9 @@ def main() -> None:
         folder = Path(name)
         paths = make(folder, given.pages)
         mine = asyncio.run(ours(paths, given.rounds))
+        print("here", mine, flush=True)
         peers = theirs(paths, given.rounds, given.home or folder / "markitdown")
+        print("markitdown", peers, flush=True)
         took, before, most = serve(folder, paths[0], given.pages, given.megabytes)
     rows = []
     for at, path in enumerate(paths):
