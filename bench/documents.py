@@ -170,8 +170,8 @@ def main() -> None:
         took, before, most = serve(folder, paths[0], given.pages, given.megabytes)
     rows = []
     for at, path in enumerate(paths):
-        other = [f"{given.pages / peers[at]:,.0f}", f"{peers[at] / mine[at]:.1f}"] if peers else ["not installed", ""]
-        rows.append([f"{path.suffix[1:]}, {given.pages} pages", f"{given.pages / mine[at]:,.0f}", *other])
+        other = [f"{given.pages / peers[at]:,.1f}", f"{peers[at] / mine[at]:.1f}"] if peers else ["not installed", ""]
+        rows.append([f"{path.suffix[1:]}, {given.pages} pages", f"{given.pages / mine[at]:,.1f}", *other])
     text = table(["read", "pages/s here", "markitdown", "times as fast"], rows)
     text += f"\n\nThe PDF into a vector store, with embedding: {given.pages / took:.1f} pages/s."
     text += (

@@ -148,16 +148,16 @@ class Bench:
         self.embedder.vectors[text] = vector / np.linalg.norm(vector)
         return text
 
-    async def time(self, store: str, wanted: Filter | None, rounds: int) -> tuple[list[float], float]:
-        """Milliseconds of each search, and of CPU for one."""
-        took = []
-        cpu = time.process_time()
+    async def time(self, store: str, wanted: Filter | None, rounds: int) -> tuple[list[float], list[float]]:
+        """Milliseconds of each search, and of CPU."""
+        took, cpu = [], []
         for _ in range(rounds):
             search = Search((self.query(),), filter=wanted, weights=HYBRID)
-            start = time.perf_counter()
+            start, before = time.perf_counter(), time.process_time()
             await self.stores.search(PROJECT, [store], search)
             took.append((time.perf_counter() - start) * 1000)
-        return took, (time.process_time() - cpu) * 1000 / rounds
+            cpu.append((time.process_time() - before) * 1000)
+        return took, cpu
 
     async def recall(self, store: str, wanted: Filter | None, rounds: int) -> float:
         files = np.arange(self.chunks) // self.a_file
@@ -185,17 +185,12 @@ async def measure(chunks: int, a_file: int, rounds: int) -> list[list[str]]:
         loaded = time.perf_counter() - start
         for name, wanted in FILTERS:
             await bench.time(store, wanted, 1)
-            took, cpu = await bench.time(store, wanted, rounds)
-            p50, p95 = np.percentile(took, [50, 95])
+            took, cpu = (np.percentile(each, [50, 95]) for each in await bench.time(store, wanted, rounds))
             recall = await bench.recall(store, wanted, min(rounds, 50))
             (memory,) = (each.bytes for each in bench.indexes._loaded.values())
-            rows.append(
-                [
-                    f"{chunks:,} in {chunks // a_file:,} files", name,
-                    f"{p50:.1f}", f"{p95:.1f}", f"{cpu:.1f}", f"{recall:.3f}",
-                    f"{memory / 1e6:.0f}", f"{loaded:.1f}",
-                ]
-            )  # fmt: skip
+            size = f"{chunks:,} in {chunks // a_file:,} files"
+            times = [f"{each:.1f}" for each in (*cpu, *took)]
+            rows.append([size, name, *times, f"{recall:.3f}", f"{memory / 1e6:.0f}", f"{loaded:.1f}"])
             print(rows[-1], flush=True)
         await bench.database.close()
     return rows
@@ -212,7 +207,8 @@ def main() -> None:
     for chunks in given.chunks:
         for a_file in given.a_file:
             rows += asyncio.run(measure(chunks, a_file, given.rounds))
-    head = ["chunks", "filter leaves", "p50 ms", "p95 ms", "CPU ms", "recall@10", "index MB", "first search s"]
+    times = ["CPU ms, p50", "p95", "ms, p50", "p95"]
+    head = ["chunks", "filter leaves", *times, "recall@10", "index MB", "first search s"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     text = table(head, rows) + f"\n\nLoad of the machine at the end: {os.getloadavg()[0]:.1f}."
     print(text, f"\npeak of this process: {peak} MB")
