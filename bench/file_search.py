@@ -1,10 +1,11 @@
 """What file search finds; ``bench.retrieval`` tells how fast, ``bench.documents`` how fast files are taken in.
 
-    python -m bench.file_search [--functions 1500]
+    python -m bench.file_search [--set functions|docstrings] [--count 1500]
 
-A collection of functions is built from the Python packages that are installed here: a document is the source
-of a function without its docstring, its query is the first sentence of the docstring. It tells nDCG@10 and recall@10 of
-words alone, vectors alone and both, with the vectors of the embedding model that is bound by default, run directly.
+Two collections are made from Python packages that are installed here. Functions: a document is the source of a
+function without its docstring, its query is the first sentence of the docstring. Docstrings of the standard library: a
+document is a docstring without its summary, its query is the summary. It tells nDCG@10 and recall@10 of words alone,
+vectors alone and both, with the vectors of the embedding model that is bound by default, run directly.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.embeddings import docstrings
 from inhouse.engines.embedding.onnx import OnnxEncoder
 from inhouse.engines.weights import WeightsCache, find_manifest
 from inhouse.tools.file_search.index import Index, Query, Segment, Weights, packed, part_of
@@ -45,15 +47,16 @@ def functions() -> Iterator[tuple[str, str]]:
                     yield " ".join(said.split()), "\n".join(body)[:4000]
 
 
-def quality(count: int) -> None:
-    found = list(dict(functions()).items())
+def quality(name: str, count: int) -> None:
+    found = list(dict(functions()).items()) if name == "functions" else docstrings()
     random.Random(1).shuffle(found)
     queries, documents = zip(*found[:count], strict=True)
+    count = len(queries)
     encoder = OnnxEncoder(WeightsCache().folder(find_manifest("all-minilm-l6-v2-int8")), 2)
     vectors, asked = _embedded(encoder, documents), _embedded(encoder, queries)
     segment = Segment("r", 0, count, vectors.astype("<f2").tobytes(), packed([words(each) for each in documents]))
     index = Index().updated(part_of([segment], vectors.shape[1]), {"r"})
-    print(f"{count} functions of {', '.join(PACKAGES)}")
+    print(f"{count} {name}")
     print("| share of vectors | nDCG@10 | recall@10 |\n|---|---|---|")
     for share in SHARES:
         gains, hits = 0.0, 0
@@ -93,8 +96,10 @@ def _embedded(encoder: OnnxEncoder, texts: Sequence[str]) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--functions", type=int, default=1500)
-    quality(parser.parse_args().functions)
+    parser.add_argument("--set", choices=["functions", "docstrings"], default="functions", dest="name")
+    parser.add_argument("--count", type=int, default=1500)
+    given = parser.parse_args()
+    quality(given.name, given.count)
 
 
 if __name__ == "__main__":
