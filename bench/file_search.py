@@ -1,14 +1,11 @@
-"""File search: what it finds, how fast it finds it, and how fast files are taken in.
+"""What file search finds; ``bench.retrieval`` tells how fast, ``bench.documents`` how fast files are taken in.
 
-    PYTHONPATH=src python -m bench.file_search quality [--functions 1500]
-    PYTHONPATH=src python -m bench.file_search latency [--chunks 10000 50000 100000]
+    python -m bench.file_search [--set functions|docstrings] [--count 1500]
 
-``quality`` builds a collection of functions from the Python packages that are installed here: a document is the source
-of a function without its docstring, its query is the first sentence of the docstring. It tells nDCG@10 and recall@10 of
-words alone, vectors alone and both, with the vectors of the embedding model that is bound by default, run directly.
-
-``latency`` searches an index of random vectors (384 components) and words drawn by Zipf's law, 200 to a chunk, with
-queries of six words: all chunks, and with filters that leave 10% and 0.1% of the files.
+Two collections are made from Python packages that are installed here. Functions: a document is the source of a
+function without its docstring, its query is the first sentence of the docstring. Docstrings of the standard library: a
+document is a docstring without its summary, its query is the summary. It tells nDCG@10 and recall@10 of words alone,
+vectors alone and both, with the vectors of the embedding model that is bound by default, run directly.
 """
 
 from __future__ import annotations
@@ -18,12 +15,12 @@ import ast
 import importlib
 import math
 import random
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from bench.embeddings import docstrings
 from inhouse.engines.embedding.onnx import OnnxEncoder
 from inhouse.engines.weights import WeightsCache, find_manifest
 from inhouse.tools.file_search.index import Index, Query, Segment, Weights, packed, part_of
@@ -50,15 +47,16 @@ def functions() -> Iterator[tuple[str, str]]:
                     yield " ".join(said.split()), "\n".join(body)[:4000]
 
 
-def quality(count: int) -> None:
-    found = list(dict(functions()).items())
+def quality(name: str, count: int) -> None:
+    found = list(dict(functions()).items()) if name == "functions" else docstrings()
     random.Random(1).shuffle(found)
     queries, documents = zip(*found[:count], strict=True)
+    count = len(queries)
     encoder = OnnxEncoder(WeightsCache().folder(find_manifest("all-minilm-l6-v2-int8")), 2)
     vectors, asked = _embedded(encoder, documents), _embedded(encoder, queries)
     segment = Segment("r", 0, count, vectors.astype("<f2").tobytes(), packed([words(each) for each in documents]))
     index = Index().updated(part_of([segment], vectors.shape[1]), {"r"})
-    print(f"{count} functions of {', '.join(PACKAGES)}")
+    print(f"{count} {name}")
     print("| share of vectors | nDCG@10 | recall@10 |\n|---|---|---|")
     for share in SHARES:
         gains, hits = 0.0, 0
@@ -96,46 +94,12 @@ def _embedded(encoder: OnnxEncoder, texts: Sequence[str]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def latency(sizes: Sequence[int]) -> None:
-    print("| chunks | filter | p50 ms | p95 ms | memory MB | built in s |\n|---|---|---|---|---|---|")
-    generator = np.random.default_rng(1)
-    for size in sizes:
-        began = time.perf_counter()
-        runs = [f"run{number}" for number in range(size // 10)]
-        segments = []
-        for run in runs:
-            rows = generator.normal(size=(10, 384)).astype(np.float32)
-            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-            drawn = np.minimum(generator.zipf(1.2, (10, 200)), 200_000).tolist()
-            segments.append(Segment(run, 0, 10, rows.astype("<f2").tobytes(), packed(drawn)))
-        made = time.perf_counter()
-        index = Index().updated(part_of(segments, 384), runs)
-        built = time.perf_counter() - made
-        del segments, began
-        for name, share in (("none", 1.0), ("10%", 0.1), ("0.1%", 0.001)):
-            wanted = runs[: max(1, int(len(runs) * share))]
-            took = []
-            for _ in range(60):
-                vector = generator.normal(size=384).astype(np.float32)
-                vector /= np.linalg.norm(vector)
-                query = Query(vector, np.minimum(generator.zipf(1.2, 6), 200_000).tolist())
-                start = time.perf_counter()
-                index.search([query], Weights(0.7, 0.3), 10, runs=None if share == 1 else wanted)
-                took.append((time.perf_counter() - start) * 1000)
-            p50, p95 = np.percentile(took, [50, 95])
-            print(f"| {size} | {name} | {p50:.1f} | {p95:.1f} | {index.bytes / 1e6:.0f} | {built:.1f} |", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["quality", "latency"])
-    parser.add_argument("--functions", type=int, default=1500)
-    parser.add_argument("--chunks", type=int, nargs="+", default=[10_000, 50_000, 100_000])
-    arguments = parser.parse_args()
-    if arguments.what == "quality":
-        quality(arguments.functions)
-    else:
-        latency(arguments.chunks)
+    parser.add_argument("--set", choices=["functions", "docstrings"], default="functions", dest="name")
+    parser.add_argument("--count", type=int, default=1500)
+    given = parser.parse_args()
+    quality(given.name, given.count)
 
 
 if __name__ == "__main__":

@@ -130,10 +130,10 @@ class Walk:
         self.platform.engines.get = lambda deployment: engine  # type: ignore[method-assign]
         return engine
 
-    async def upstream(self, url: str, model: str = "gpt-4.1", **spec: Any) -> None:
+    async def upstream(self, url: str, model: str = "gpt-4.1", *, vision: bool = False, **spec: Any) -> None:
         """A model is served by another server."""
         target = UpstreamSpec(targets=[Target(url, "theirs")], **{"retries": 0, **spec})
-        await self.platform.catalog.bindings.bind(model, Remote(upstream=target), "test")
+        await self.platform.catalog.bindings.bind(model, Remote(upstream=target, vision=vision), "test")
 
     async def client(self, **headers: str) -> Client:
         """A client with a key of the default project, or with other headers."""

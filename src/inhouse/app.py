@@ -83,7 +83,7 @@ from inhouse.serving import Serving
 from inhouse.settings import MCPSettings, Settings, SettingsError
 from inhouse.storage.blobs import Blobs
 from inhouse.storage.database import Database
-from inhouse.tools.file_search import Chunker, Embedder, Indexes, Ingestion, StoreSweeper, VectorStores
+from inhouse.tools.file_search import Chunker, Embedder, Indexes, Ingestion, StorageFees, StoreSweeper, VectorStores
 from inhouse.tools.mcp import Bounds
 from inhouse.webhooks import Webhooks
 
@@ -128,6 +128,7 @@ class Platform:
         indexes = Indexes(self.database, settings.vector_stores.index_memory)
         self.vector_stores = VectorStores(self.files, ingestion, embedder, indexes)
         self.store_sweeper = StoreSweeper(self.vector_stores)
+        self.storage_fees = StorageFees(self.database, self.ledger, self.jobs)
         hosts = HostedTools(
             {
                 "file_search": file_search_maker(self.vector_stores),
@@ -163,7 +164,7 @@ class Platform:
             FilesFace(self.files),
             Batches(BatchesService(self.database, self.files, self.jobs, inside, queue)),
             UploadsFace(uploads),
-            VectorStoresFace(self.vector_stores),
+            VectorStoresFace(self.vector_stores, self.limits),
             Models(self.catalog, self.serving),
             *assistants_faces(self.calls, self.database, self.jobs, hosts, self.files, Stores(self.vector_stores)),
             Audio(TranscriptionService(self.calls), SpeechService(self.calls)),
@@ -227,6 +228,7 @@ class Platform:
         await self.jobs.start()
         await self.sweeper.start()
         await self.store_sweeper.start()
+        await self.storage_fees.start()
         wanted = [found.deployment for model in self.settings.engines.preload if (found := self.catalog.find(model))]
         for deployment in wanted:
             self.engines.expect(deployment)

@@ -38,7 +38,7 @@ from inhouse.kit.ids import request_id
 from inhouse.limits import Admission, Demand, Limits
 from inhouse.limits.service import Pool
 from inhouse.metering.budgets import Budgets
-from inhouse.metering.entries import Opening, Settlement
+from inhouse.metering.entries import Opening, Settlement, charge_id
 from inhouse.metering.held import HeldLedger
 from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger
 from inhouse.metering.metrics import Metrics
@@ -252,6 +252,7 @@ class Call:
         self._respond = respond
         self._started = time.perf_counter()
         self._first_token_ms: float | None = None
+        self._charges = 0
 
     @property
     def id(self) -> str:
@@ -369,9 +370,10 @@ class Call:
         Raises:
             RateLimited: ``insufficient_quota``, where a budget does not cover it.
         """
+        self._charges += 1
         opening = msgspec.structs.replace(
             self._opening,
-            id=request_id(),
+            id=charge_id(self.id, self._charges),
             created_at=time.time_ns() // 1000,
             operation=operation,
             family=family,

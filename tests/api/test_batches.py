@@ -25,6 +25,7 @@ from inhouse.engines.deployments import Remote
 from inhouse.engines.upstream import Target, UpstreamSpec
 from inhouse.limits import batch_queue
 from inhouse.storage.schema import batch_results, calls, enqueued_batches, jobs, webhook_deliveries
+from inhouse.tools.file_search import storage_fees
 
 ENDED = ("completed", "failed", "expired", "cancelled")
 CHAT = "/v1/chat/completions"
@@ -165,8 +166,9 @@ async def count(walk: Walk, query: Any) -> int:
 async def nothing_is_left(walk: Walk) -> None:
     """The queue's account, the results and the jobs of ended batches."""
     async with asyncio.timeout(10):
-        for table in (enqueued_batches, batch_results, jobs):
-            while await count(walk, select(func.count()).select_from(table)):
+        left = [select(func.count()).select_from(table) for table in (enqueued_batches, batch_results)]
+        for each in (*left, select(func.count()).select_from(jobs).where(jobs.c.kind != storage_fees.KIND)):
+            while await count(walk, each):
                 await asyncio.sleep(0.02)
 
 

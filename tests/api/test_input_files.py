@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import httpx2 as httpx
 import pytest
 from aiohttp import web
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from PIL import Image
 from tests.documents import making
 from tests.scripted import Say, ScriptedEngine
 from tests.upstreams import scripted_upstream
 from tests.walking import Walk, walking
+
+from inhouse.generation import inputs
 
 PDF = making.pdf("The quick brown fox jumps", "over the lazy dog today")
 PNG = base64.b64decode(
@@ -195,20 +199,23 @@ async def test_urls_that_cannot_be_had(client: AsyncOpenAI, site: str, path: str
     assert refused.value.param == "input[0].content[1].file_url"
 
 
+ANSWER = {
+    "id": "x",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "theirs",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "A dot"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
+}
+
+
 async def test_images_by_id_go_to_upstreams_that_see(walk: Walk) -> None:
     client = await sdk(walk)
     file = await client.files.create(file=("dot.png", PNG), purpose="vision")
     bad = await client.files.create(file=("dot.png", b"no image"), purpose="vision")
     text = await client.files.create(file=("a.txt", b"words in notes"), purpose="user_data")
     async with scripted_upstream() as upstream:
-        upstream.answer = {
-            "id": "x",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "theirs",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": "A dot"}, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
-        }
+        upstream.answer = ANSWER
         await walk.upstream(upstream.url)
         answer = await respond(
             client,
@@ -227,3 +234,47 @@ async def test_embedded_models_do_not_see(client: AsyncOpenAI) -> None:
     file = await client.files.create(file=("dot.png", PNG), purpose="vision")
     with pytest.raises(BadRequestError, match="image_url is only supported by certain models"):
         await respond(client, {"type": "input_image", "file_id": file.id})
+
+
+def size_of(part: Any) -> tuple[int, int]:
+    kind, _, data = part["image_url"]["url"].partition(",")
+    assert kind == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        return image.size
+
+
+async def test_pages_of_a_pdf_are_looked_at_where_the_deployment_sees(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "MOST_IMAGES", 3)
+    client = await sdk(walk)
+    four = making.pdf("one", "two", "three", "four")
+    drawing = making.pdf("")
+    async with scripted_upstream() as upstream:
+        upstream.answer = ANSWER
+        await walk.upstream(upstream.url, vision=True)
+        await ask(client, file_data=data_url(PDF), filename="report.pdf")
+        question, first, page, second, other = upstream.bodies[-1]["messages"][-1]["content"]
+        assert question["text"] == "What is it?"
+        assert first["text"] == "File: report.pdf\n\n[Page 1]\nThe quick brown fox jumps\n"
+        assert second["text"] == "[Page 2]\nover the lazy dog today\n"
+        assert {size_of(page), size_of(other)} == {(768, 1087)}
+        # Of all files of a request some pages are images; the others are text, as is what is no PDF.
+        await respond(
+            client,
+            {"type": "input_file", "file_data": data_url(drawing), "filename": "drawing.pdf", "detail": "low"},
+            {"type": "input_file", "file_data": data_url(four), "filename": "four.pdf", "detail": "high"},
+            {"type": "input_file", "file_data": data_url(PDF), "filename": "last.pdf"},
+            {"type": "input_file", "file_data": data_url(b"words", "text/plain"), "filename": "a.txt"},
+        )
+        told = upstream.bodies[-1]["messages"][-1]["content"]
+        kinds = [part["type"] for part in told]
+        assert kinds == ["text", "text", "image_url", "text", "image_url", "text", "image_url", "text", "text", "text"]
+        assert [size_of(told[2])[0], size_of(told[4])[1], told[4]["image_url"]["detail"]] == [512, 2048, "high"]
+        assert told[7]["text"] == "[Page 3]\nthree\n\n[Page 4]\nfour\n"
+        assert told[8]["text"].startswith("File: last.pdf\n\n[Page 1]\nThe quick")
+        await walk.upstream(upstream.url)
+        await ask(client, file_data=data_url(PDF), filename="report.pdf")
+        assert "image" not in str(upstream.bodies[-1]["messages"][-1]["content"])
+        with pytest.raises(BadRequestError, match="no text"):
+            await ask(client, file_data=data_url(drawing), filename="drawing.pdf")

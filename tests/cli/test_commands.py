@@ -131,6 +131,7 @@ def test_the_list_shows_what_expired(run: Run, tmp_path: Path) -> None:
         (["models", "use", "text-embedding-3-small", "all-minilm", "--window", "9"], "for models that write text"),
         (["models", "use", "text-embedding-3-small", "all-minilm", "--option", "x"], "--option takes NAME=VALUE"),
         (["models", "use", "gpt-4.1", "smollm2-135m", "--option", "x=1"], "this one runs on llama.cpp"),
+        (["models", "use", "gpt-4.1", "smollm2-135m", "--vision"], "--vision is for --upstream"),
         (["models", "use", "gpt-4.1", "/nowhere/x.gguf"], "there is no file /nowhere/x.gguf"),
         (["models", "use", "gpt-4.1", "--upstream", "ftp://x"], "upstream url must start with http:// or https://"),
         (["models", "use", "gpt-4.1", "--upstream", "http://u:p@x/v1"], "upstream url must not hold a password"),

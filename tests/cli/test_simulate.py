@@ -116,6 +116,7 @@ def test_the_ledger_can_be_replayed(tmp_path: Path) -> None:
             for _ in range(2):
                 async with walk.call() as call:
                     call.usage.input_tokens, call.usage.output_tokens = 100, 7
+                    await call.charge("file_search_calls", "searchVectorStore", 2_500_000, "vs_1")
 
     asyncio.run(spend())
     path = tmp_path / "traffic.jsonl"

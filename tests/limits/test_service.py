@@ -234,3 +234,23 @@ async def test_the_shared_store_serves_two_processes(make: Make, caller: Caller,
     assert Limits.of(LimitSettings(store_url=Secret(valkey_url), processes=2), limits[0].accounts._database), (
         "with a store, several processes are welcome"
     )
+
+
+async def test_additions_to_a_vector_store(make: Make, caller: Caller, clock: Any) -> None:
+    limits = make()
+    for _ in range(300):
+        await limits.admit_addition(caller, "vs_1")
+    with pytest.raises(RateLimited) as refused:
+        await limits.admit_addition(caller, "vs_1")
+    assert refused.value.message == (
+        "Rate limit reached for vector store vs_1 on requests per min (RPM): Limit 300, Used 300, Requested 1. Please "
+        "try again in 200ms. Visit https://platform.openai.com/account/rate-limits to learn more."
+    )
+    assert (refused.value.code, refused.value.headers["retry-after-ms"]) == ("rate_limit_exceeded", "200")
+    # Neither another store nor another project's of that name is held up, and a moment later this one is not.
+    await limits.admit_addition(caller, "vs_2")
+    await limits.admit_addition(Caller(caller.organization_id, "proj_other", "key_2"), "vs_1")
+    clock.pass_(0.2)
+    await limits.admit_addition(caller, "vs_1")
+    for _ in range(301):
+        await make(off=True).admit_addition(caller, "vs_1")

@@ -52,6 +52,8 @@ class ToolFee(Fact, frozen=True, kw_only=True):
     price: Fee
     per: Positive
     unit: Literal["call", "gigabyte_day", "session"]
+    free: int = 0
+    """Units at a time for which nothing is charged, of each organization."""
     note: Text | None = None
 
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from sqlalchemy import Connection, select
 
 from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told, with_database
+from inhouse.metering.usage import BESIDE_REQUESTS
 from inhouse.metering.verify import verify as check
 from inhouse.storage.schema import calls
 
@@ -58,7 +59,9 @@ def export(
 def _export(connection: Connection, target: TextIO) -> int:
     names = ("created_at", "settled_at", "snapshot", "input_tokens", "cached_input_tokens", "output_tokens")
     query = select(*(calls.c[name] for name in (*names, "project_id", "batch", "service_tier")))
-    query = query.where(calls.c.state == "settled").order_by(calls.c.created_at, calls.c.id)
+    query = query.where(calls.c.state == "settled", calls.c.family.not_in(BESIDE_REQUESTS)).order_by(
+        calls.c.created_at, calls.c.id
+    )
     count = 0
     for row in connection.execution_options(yield_per=10_000).execute(query):
         line = {

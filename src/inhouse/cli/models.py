@@ -136,6 +136,9 @@ def use(
     read_tokens: Annotated[
         int | None, typer.Option(min=256, help="Tokens of the passages that are read of a longer prompt.")
     ] = None,
+    vision: Annotated[
+        bool, typer.Option("--vision", help="The server's model sees: it gets pages of PDF files as images, too.")
+    ] = False,
     slots: Annotated[int | None, typer.Option(min=1, help="Sequences that are generated at once.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Where a request names none.")] = None,
@@ -152,6 +155,8 @@ def use(
         card = _card(model)
         if sum([bool(weights), bool(upstream), none]) != 1:
             raise Refused("name weights, or --upstream, or --none")
+        if vision and not upstream:
+            raise Refused("--vision is for --upstream: what runs on this machine reads text only")
         deployment: Deployment | None = None
         reading: dict[str, Any] = {"read_tokens": read_tokens}
         if window_strategy is not None:
@@ -160,6 +165,7 @@ def use(
             deployment = Remote(
                 upstream=UpstreamSpec(targets=_targets(upstream, upstream_model or [], upstream_key_env or [])),
                 window=window,
+                vision=vision,
                 **reading,
             )
         elif weights:

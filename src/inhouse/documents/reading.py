@@ -28,7 +28,7 @@ MOST_TEXT = 64 * 1024 * 1024
 """Bytes of text that one document may have."""
 _PIECE = 256 * 1024
 _MOST_REMEMBERED = 16 * 1024 * 1024
-"""Characters of documents that are kept for the next turn of a conversation."""
+"""Characters of documents, and bytes of images of pages, that are kept for the next turn of a conversation."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -39,11 +39,20 @@ class Page(msgspec.Struct, frozen=True):
     text: str
 
 
+class Images(msgspec.Struct, frozen=True):
+    """How pages are looked at: how many of the first ones, and the pixels of the shorter side."""
+
+    most: int
+    side: int = 768
+
+
 class Document(msgspec.Struct, frozen=True):
     """The text of a file."""
 
     media_type: str
     pages: tuple[Page, ...]
+    images: tuple[bytes, ...] = ()
+    """Of the first pages, as JPEG, where they were asked for."""
 
     @property
     def text(self) -> str:
@@ -72,15 +81,16 @@ class Documents:
         self._timeout_s = timeout_s
         self._memory = memory
         self._turns = asyncio.Semaphore(at_once)
-        self._recent: OrderedDict[tuple[str, str, str, str], Document] = OrderedDict()
+        self._recent: OrderedDict[tuple[str, str, str, str, Images | None], Document] = OrderedDict()
         self._recent_size = 0
 
-    async def read(self, path: Path, filename: str, media_type: str = "") -> Document:
+    async def read(self, path: Path, filename: str, media_type: str = "", *, images: Images | None = None) -> Document:
         """The text of the file at ``path``.
 
         Args:
             filename: as its owner calls it; its extension says what it is.
             media_type: says what it is where the name does not.
+            images: of pages of a PDF. If there are some, it need not have text.
 
         Raises:
             DocumentError: it is of no known kind (``unsupported_file``), or it is damaged, empty, or takes too long or
@@ -91,20 +101,23 @@ class Documents:
             raise DocumentError("unsupported_file", "The file type is not supported.")
         async with self._turns:
             if extension == ".txt":
-                pages = (Page(None, await asyncio.to_thread(_read_text, path)),)
-                found = Document("text/plain", pages)
+                found = Document("text/plain", (Page(None, await asyncio.to_thread(_read_text, path)),))
             else:
-                found = Document(PARSED[extension], await self._parse(path, extension))
-        if not any(page.text.strip() for page in found.pages):
+                result = await self._parse(path, extension, images or Images(0))
+                pages = tuple(Page(number, text) for number, text in result.pages)
+                found = Document(PARSED[extension], pages, tuple(result.images))
+        if not found.images and not any(page.text.strip() for page in found.pages):
             raise DocumentError("invalid_file", "The file has no text that can be read.")
         return found
 
-    async def read_again(self, project_id: str, data: bytes, filename: str, media_type: str = "") -> Document:
+    async def read_again(
+        self, project_id: str, data: bytes, filename: str, media_type: str = "", *, images: Images | None = None
+    ) -> Document:
         """As ``read``, for files that a project's conversations read over and over: the last ones are remembered.
 
         What is remembered is found only by the project whose file it was. Raises as ``read``.
         """
-        key = (project_id, hashlib.sha256(data).hexdigest(), filename, media_type)
+        key = (project_id, hashlib.sha256(data).hexdigest(), filename, media_type, images)
         found = self._recent.get(key)
         if found is not None:
             self._recent.move_to_end(key)
@@ -112,7 +125,7 @@ class Documents:
         with tempfile.NamedTemporaryFile(prefix="inhouse-document-") as file:
             await asyncio.to_thread(file.write, data)
             file.flush()
-            found = await self.read(Path(file.name), filename, media_type)
+            found = await self.read(Path(file.name), filename, media_type, images=images)
         size = _size(found)
         if size <= _MOST_REMEMBERED and key not in self._recent:
             self._recent[key] = found
@@ -121,9 +134,9 @@ class Documents:
                 self._recent_size -= _size(self._recent.popitem(last=False)[1])
         return found
 
-    async def _parse(self, path: Path, extension: str) -> tuple[Page, ...]:
+    async def _parse(self, path: Path, extension: str, images: Images) -> Result:
         where = str(path if path.is_absolute() else Path(os.getcwd()) / path)
-        limits = Limits(where, extension, self._timeout_s, self._memory)
+        limits = Limits(where, extension, self._timeout_s, self._memory, images.most, images.side)
         with tempfile.TemporaryDirectory(prefix="inhouse-document-") as folder:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -153,7 +166,7 @@ class Documents:
             raise DocumentError("invalid_file", f"The file {reason}.") from None
         if result.error is not None:
             raise DocumentError("invalid_file", result.error)
-        return tuple(Page(number, text) for number, text in result.pages)
+        return result
 
 
 async def _talk(child: asyncio.subprocess.Process, request: bytes) -> bytes | None:
@@ -182,7 +195,7 @@ async def _end(child: asyncio.subprocess.Process) -> None:
 
 
 def _size(document: Document) -> int:
-    return sum(len(page.text) for page in document.pages)
+    return sum(len(page.text) for page in document.pages) + sum(map(len, document.images))
 
 
 def _environment(folder: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import io
 import os
 import resource
 import signal
@@ -27,6 +28,11 @@ _SPARSE = 16
 _DPI = 150
 _MOST_PIXELS = 2400
 """Of the longer side of a page's image."""
+_SHOWN_PIXELS = 2048
+"""Of the longer side of an image that a model looks at, as the vendor's vision guide bounds it."""
+_SHOWN_BYTES = 24 * 1024 * 1024
+"""Of all images of a document that a model looks at."""
+_JPEG_QUALITY = 80
 
 
 class Limits(msgspec.Struct):
@@ -37,12 +43,18 @@ class Limits(msgspec.Struct):
     seconds: float
     memory: int
     """Bytes of address space."""
+    images: int = 0
+    """How many of the first pages of a PDF are wanted as images, too."""
+    image_side: int = 768
+    """Pixels of the shorter side of such an image."""
 
 
 class Result(msgspec.Struct):
     """Numbers and texts of pages, or why there are none."""
 
     pages: list[tuple[int | None, str]] = []
+    images: list[bytes] = []
+    """JPEG, of the first pages."""
     error: str | None = None
 
 
@@ -52,7 +64,8 @@ def main() -> None:
     os.dup2(2, 1)  # whatever libraries print is no result
     _restrict(limits)
     try:
-        result = Result(pages=_read(Path(limits.path), limits.extension))
+        path = Path(limits.path)
+        result = _read_pdf(path, limits) if limits.extension == ".pdf" else Result(_read(path, limits.extension))
     except MemoryError:
         result = Result(error="The file needs too much memory.")
     except Exception as error:
@@ -82,10 +95,6 @@ def _restrict(limits: Limits) -> None:
 
 
 def _read(path: Path, extension: str) -> list[tuple[int | None, str]]:
-    return _read_pdf(path) if extension == ".pdf" else _read_other(path, extension)
-
-
-def _read_other(path: Path, extension: str) -> list[tuple[int | None, str]]:
     import xberg
 
     config = xberg.ExtractionConfig(
@@ -106,12 +115,14 @@ def _read_other(path: Path, extension: str) -> list[tuple[int | None, str]]:
     return [(None, found.content)]
 
 
-def _read_pdf(path: Path) -> list[tuple[int | None, str]]:
+def _read_pdf(path: Path, limits: Limits) -> Result:
     """Pages of a PDF; those that are images are read by OCR. Linear in the number of pages, and one page at a time."""
     import pypdfium2
 
     engine: Any = None
     pages: list[tuple[int | None, str]] = []
+    shown: list[bytes] = []
+    room = _SHOWN_BYTES
     document = pypdfium2.PdfDocument(path)
     for index in range(len(document)):
         page = document[index]
@@ -125,8 +136,22 @@ def _read_pdf(path: Path) -> list[tuple[int | None, str]]:
             lines = engine(page.render(scale=scale).to_numpy()).txts
             text = "\n".join(lines) if lines else text
         pages.append((index + 1, text))
+        if index == len(shown) < limits.images and room:
+            image = _shown(page, limits.image_side)
+            room = max(0, room - len(image))
+            if room:
+                shown.append(image)
         page.close()
-    return pages
+    return Result(pages, shown)
+
+
+def _shown(page: Any, side: int) -> bytes:
+    """A page as a model looks at it, as JPEG."""
+    width, height = sorted(max(length, 1) for length in page.get_size())
+    out = io.BytesIO()
+    image = page.render(scale=min(side / width, _SHOWN_PIXELS / height), optimize_mode="lcd").to_pil()
+    image.convert("RGB").save(out, "JPEG", quality=_JPEG_QUALITY)
+    return out.getvalue()
 
 
 def _ocr() -> Any:

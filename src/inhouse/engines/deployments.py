@@ -130,6 +130,8 @@ class Remote(msgspec.Struct, tag="upstream", frozen=True, kw_only=True, omit_def
     """Tokens; None asks the server, and trusts the card if it does not tell."""
     window_strategy: WindowStrategy = "native"
     read_tokens: int | None = None
+    vision: bool = False
+    """It looks at images, so it gets the pages of a PDF as images, too."""
 
     @cached_property
     def id(self) -> str:

@@ -1,4 +1,7 @@
-"""Input files: documents become text of the prompt, with their names; images of uploaded files become data URLs."""
+"""Input files: documents become text of the prompt, with their names; images of uploaded files become data URLs.
+
+Where the deployment sees, the first pages of a PDF are images, too: each follows its page's text.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,24 @@ import base64
 import binascii
 import re
 from pathlib import PurePath
+from typing import Literal
 from urllib.parse import unquote
 
 import msgspec
 
 from inhouse.calls import Call
-from inhouse.documents import ACCEPTED, Document, DocumentError, is_accepted
+from inhouse.documents import ACCEPTED, Document, DocumentError, Images, is_accepted
+from inhouse.engines.deployments import Remote
 from inhouse.files.fetching import FetchError
 from inhouse.generation.items import File, GenerationRequest, Image, Item, Message, Part, Text
 from inhouse.kit.errors import InvalidRequest
 
 MOST_BYTES = 50 * 1024 * 1024
 """Of all files of one request together."""
+MOST_IMAGES = 50
+"""Pages that are looked at in one request."""
+_SIDES = {"low": 512, "auto": 768, "high": 1536}
+"""Pixels of the shorter side of a page's image. 768 is what a model sees of an image by the vendor's vision guide."""
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
 _IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 
@@ -56,23 +65,27 @@ class _Reading:
         self._materials = call.materials
         self._inner = ".file" if items_param == "messages" else ""
         self._left = MOST_BYTES
+        sees = isinstance(call.deployment, Remote) and call.deployment.vision
+        self._images_left = MOST_IMAGES if sees else 0
 
     async def item(self, item: Item) -> Item:
         if not isinstance(item, Message):
             return item
-        parts = [await self._part(part, f"{item.path}.content[{index}]") for index, part in enumerate(item.parts)]
+        parts: list[Part] = []
+        for index, part in enumerate(item.parts):
+            parts += await self._part(part, f"{item.path}.content[{index}]")
         return msgspec.structs.replace(item, parts=tuple(parts))
 
-    async def _part(self, part: Part, path: str) -> Part:
+    async def _part(self, part: Part, path: str) -> list[Part]:
         if isinstance(part, File):
-            return Text(await self._text(part, path + self._inner))
+            return await self._file(part, path + self._inner)
         if isinstance(part, Image) and part.file_id is not None:
             stored = await self._stored(part.file_id, f"{path}.file_id")
             data = base64.b64encode(stored.data).decode()
-            return Image(f"data:{_image_type(stored.data, path)};base64,{data}", part.detail)
-        return part
+            return [Image(f"data:{_image_type(stored.data, path)};base64,{data}", part.detail)]
+        return [part]
 
-    async def _text(self, file: File, path: str) -> str:
+    async def _file(self, file: File, path: str) -> list[Part]:
         source = await self._source(file, path)
         if not is_accepted(source.filename, source.media_type):
             got = PurePath(source.filename).suffix or source.media_type or "none"
@@ -83,15 +96,17 @@ class _Reading:
                 code="unsupported_file",
             )
         name = " ".join("".join(each if each.isprintable() else " " for each in source.filename).split())
+        images = Images(self._images_left, _SIDES[file.detail]) if self._images_left else None
         try:
             document = await self._materials.documents.read_again(
-                self._call.project_id, source.data, source.filename, source.media_type
+                self._call.project_id, source.data, source.filename, source.media_type, images=images
             )
         except DocumentError as error:
             raise InvalidRequest(
                 f"The file '{name}' cannot be read: {error.message}", param=path, code=error.code
             ) from None
-        return f"File: {name or 'unnamed'}\n\n{_told(document)}\n"
+        self._images_left -= len(document.images)
+        return _told(f"File: {name or 'unnamed'}\n\n", document, "high" if file.detail == "high" else "auto")
 
     async def _source(self, file: File, path: str) -> _Source:
         if file.file_id is not None:
@@ -139,11 +154,19 @@ class _Reading:
             )
 
 
-def _told(document: Document) -> str:
-    """The text, with the numbers of pages where it has more than one."""
-    if len(document.pages) == 1:
-        return document.pages[0].text
-    return "\n\n".join(f"[Page {page.number}]\n{page.text}" for page in document.pages)
+def _told(head: str, document: Document, detail: Literal["auto", "high"]) -> list[Part]:
+    """The text, with the numbers of pages where it has more than one; each page that has an image before it."""
+    many = len(document.pages) > 1
+    texts = [f"[Page {page.number}]\n{page.text}" if many else page.text for page in document.pages]
+    parts: list[Part] = []
+    for text, image in zip(texts, document.images, strict=False):
+        url = f"data:image/jpeg;base64,{base64.b64encode(image).decode()}"
+        parts += [Text(f"{head}{text}\n"), Image(url, detail)]
+        head = ""
+    if rest := texts[len(document.images) :]:
+        separator = "\n\n"
+        parts.append(Text(f"{head}{separator.join(rest)}\n"))
+    return parts
 
 
 def _image_type(data: bytes, path: str) -> str:

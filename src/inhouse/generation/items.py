@@ -26,6 +26,8 @@ class File(msgspec.Struct, tag="file", frozen=True):
     file_data: str | None = None
     filename: str | None = None
     url: str | None = None
+    detail: Literal["auto", "low", "high"] = "auto"
+    """Of the images of its pages, where the deployment sees."""
 
 
 class Audio(msgspec.Struct, tag="audio", frozen=True):

@@ -62,7 +62,7 @@ class BatchQueue:
         key = f"{PREFIX}{{{organization_id}}}:batches"
         bucket = Bucket(key, BATCHES_AN_HOUR, HOUR, REQUESTS, HOUR / BATCHES_AN_HOUR, "batches per hour", project=False)
         plan = Plan(organization_id, project_id, "batches", (bucket,), (), sys.maxsize)
-        _, taken = await self._limits.take(plan, (1, 0, 0))
+        _, taken = await self._limits.take(plan.buckets, (1, 0, 0))
         if not taken.admitted:
             raise limit_reached(None, plan, (1, 0, 0), taken)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from inhouse.catalog.cards import Card
 from inhouse.kit.errors import Overloaded, RateLimited
@@ -45,20 +46,32 @@ def limit_headers(plan: Plan, taken: Taken) -> dict[str, str]:
 
 def limit_reached(card: Card | None, plan: Plan, amounts: Amounts, taken: Taken) -> RateLimited:
     """The 429 for a request that has to wait. The wait it tells is the published one: it follows from its numbers."""
-    index = refused(plan.buckets, amounts, taken)
-    bucket = plan.buckets[index]
+    bucket = plan.buckets[refused(plan.buckets, amounts, taken)]
+    return _reached(_subject(card, plan, bucket), plan.buckets, amounts, taken, limit_headers(plan, taken))
+
+
+def additions_reached(store_id: str, bucket: Bucket, taken: Taken) -> RateLimited:
+    """The 429 for one addition too many to a vector store."""
+    return _reached(f"vector store {store_id}", [bucket], (1, 0, 0), taken, {})
+
+
+def _reached(
+    subject: str, buckets: Sequence[Bucket], amounts: Amounts, taken: Taken, headers: Mapping[str, str]
+) -> RateLimited:
+    index = refused(buckets, amounts, taken)
+    bucket = buckets[index]
     requested = amounts[bucket.unit]
     # More than the limit where calls used more than was taken for them.
     used = math.ceil((taken.full_at[index] - taken.now) / bucket.per_unit - 0.01)
     lacking = max(1, used + requested * taken.parts - bucket.limit)
     wait = math.ceil(round(lacking * bucket.per_unit * 1000, 3))
     return RateLimited(
-        f"Rate limit reached for {_subject(card, plan, bucket)} on {bucket.name}: Limit {bucket.limit}, Used {used}, "
+        f"Rate limit reached for {subject} on {bucket.name}: Limit {bucket.limit}, Used {used}, "
         f"Requested {requested}. Please try again in {duration(wait)}. {VISIT}",
         type=_type(bucket),
         code="rate_limit_exceeded",
         headers={
-            **limit_headers(plan, taken),
+            **headers,
             "retry-after": str(max(1, math.ceil(wait / 1000))),
             "retry-after-ms": str(wait),
         },

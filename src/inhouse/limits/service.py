@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -12,9 +12,9 @@ from inhouse.catalog.cards import TIERS, Card, TierLimits
 from inhouse.catalog.catalog import model_not_found
 from inhouse.kit.errors import InvalidRequest
 from inhouse.limits.accounts import Accounts, Standing
-from inhouse.limits.buckets import Amounts, BucketStore, StoreDown, Taken
+from inhouse.limits.buckets import DIMENSIONS, Amounts, Bucket, BucketStore, StoreDown, Taken, bucket
 from inhouse.limits.demand import Demand
-from inhouse.limits.headers import limit_headers, limit_reached, store_down, too_large
+from inhouse.limits.headers import additions_reached, limit_headers, limit_reached, store_down, too_large
 from inhouse.limits.memory import InMemory
 from inhouse.limits.plans import Plan, ProjectLimits, is_long, limits_of, plan
 from inhouse.limits.tiers import load_rule
@@ -23,6 +23,8 @@ from inhouse.storage.database import Database
 
 Pool = Literal["live", "batch"]
 MOST_PLANS = 10_000
+ADDITIONS = 300
+"""Requests a minute that add files to one vector store, in every tier, as the published guide has it."""
 
 
 class Admission:
@@ -162,10 +164,24 @@ class Limits:
         amounts = demand.amounts(card.max_output_tokens or 0)
         if (small := plan.too_small(amounts[1])) is not None:
             raise too_large(card, plan, small, amounts[1])
-        store, taken = await self.take(plan, amounts)
+        store, taken = await self.take(plan.buckets, amounts)
         if not taken.admitted:
             raise limit_reached(card, plan, amounts, taken)
         return Admission(store, plan, amounts, taken)
+
+    async def admit_addition(self, caller: Caller, store_id: str) -> None:
+        """Let files be added to a vector store, alone or as a batch: ``ADDITIONS`` such requests a minute to each.
+
+        Raises:
+            RateLimited: there were as many.
+            Overloaded: the shared store is down.
+        """
+        if self.off:
+            return
+        found = bucket(f"additions:{caller.project_id}:{store_id}", ADDITIONS, DIMENSIONS[0])
+        _, taken = await self.take([found], (1, 0, 0))
+        if not taken.admitted:
+            raise additions_reached(store_id, found, taken)
 
     async def standing(self, organization_id: str) -> Standing | None:
         """An organization's tier and the way to the next; None where limits are off."""
@@ -197,20 +213,20 @@ class Limits:
         await self.accounts.lower(project_id, found.group, limits)
         return GroupLimits(found.group, found.tier, limits)
 
-    async def take(self, plan: Plan, amounts: Amounts) -> tuple[BucketStore, Taken]:
-        """Take from all buckets of a plan, or from none.
+    async def take(self, buckets: Sequence[Bucket], amounts: Amounts) -> tuple[BucketStore, Taken]:
+        """Take from all buckets, or from none.
 
         Raises:
             Overloaded: the shared store is down.
         """
         try:
-            taken = await self._store.take(plan.buckets, amounts)
+            taken = await self._store.take(buckets, amounts)
         except StoreDown as error:
             if self._share is None:
                 raise store_down() from error
-            return self._share, self._share.take_now(plan.buckets, amounts)
+            return self._share, self._share.take_now(buckets, amounts)
         if self._share is not None:
-            self._share.mirror(plan.buckets, taken)
+            self._share.mirror(buckets, taken)
         return self._store, taken
 
     async def _plan(self, caller: Caller, card: Card, long: bool) -> Plan:

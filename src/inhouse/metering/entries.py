@@ -4,6 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+CHARGE = "-"
+"""Between the id of a call and the number of what a tool was charged for in it."""
+
+
+def charge_id(call_id: str, number: int) -> str:
+    """The id of the row of something that has a price of its own, done for a call."""
+    return f"{call_id}{CHARGE}{number}"
+
+
+def charged_to(id: str) -> str:
+    """The call that a charge was made for; empty if it is no charge's id."""
+    return id.rpartition(CHARGE)[0]
+
 
 class Opening(msgspec.Struct, tag="open", kw_only=True, frozen=True, omit_defaults=True):
     """What is known when a call is admitted. Times are Unix microseconds, prices nano-dollars a token."""

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import msgspec
 from sqlalchemy import Connection
 
-from inhouse.metering import booking
+from inhouse.metering import booking, entries
 from inhouse.metering.accounts import Alarm
 from inhouse.metering.entries import Opening, Settlement
 from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger
@@ -33,6 +33,12 @@ class Held(msgspec.Struct):
     reserved: bool = False
     """Whether its row is in the database already, because something is reserved for it."""
     settlement: Settlement | None = None
+    charges: list[Held] = []
+    """What tools did for it at a price of its own; billed with it or not at all."""
+
+    def entries(self) -> list[Held]:
+        """The call and its charges."""
+        return [self, *self.charges]
 
 
 class HeldLedger:
@@ -67,8 +73,12 @@ class HeldLedger:
         self._held[opening.id] = Held(opening, usage or Usage(), reserved=True)
 
     async def settle(self, settlement: Settlement) -> None:
-        if (held := self._held.get(settlement.id)) is not None:
-            held.settlement = settlement
+        held = self._held.get(settlement.id)
+        if held is None:
+            return
+        held.settlement = settlement
+        if (of := self._held.get(entries.charged_to(settlement.id))) is not None:
+            of.charges.append(self._held.pop(settlement.id))
 
     def take(self, id: str) -> Held | None:
         """A call that has ended; None for one that was never admitted."""
@@ -77,8 +87,8 @@ class HeldLedger:
 
     async def drop(self, held: Held) -> None:
         """Bill nothing for a call: its answer is not kept."""
-        if held.reserved:
-            id, now = held.opening.id, time.time_ns() // 1000
+        for id in [each.opening.id for each in held.entries() if each.reserved]:
+            now = time.time_ns() // 1000
             await self._ledger.settle(
                 Settlement(
                     id=id,
@@ -94,7 +104,7 @@ class HeldLedger:
 
     def book_in(self, connection: Connection, calls: Iterable[Held]) -> list[Alarm]:
         """Enter calls, in the caller's transaction. ``booked`` follows when that is committed."""
-        given = list(calls)
+        given = [entry for each in calls for entry in each.entries()]
         opened = {each.opening.id: each.opening for each in given if not each.reserved}
         settled = [each.settlement for each in given if each.settlement is not None]
         return booking.store(connection, opened, settled, self.instance, {})[1]
@@ -102,5 +112,6 @@ class HeldLedger:
     def booked(self, calls: Iterable[Held], alarms: list[Alarm]) -> None:
         """Calls are in the database: their usage is not recorded any more, and people are told of alarms."""
         for each in calls:
-            self._ledger.forget(each.opening.id)
+            for entry in each.entries():
+                self._ledger.forget(entry.opening.id)
         self._ledger.tell(alarms)

@@ -20,6 +20,14 @@ Family = Literal[
 ]
 """What usage is reported under, as the official usage operations divide it."""
 
+BESIDE_REQUESTS: tuple[Family, ...] = (
+    "vector_stores",
+    "code_interpreter_sessions",
+    "file_search_calls",
+    "web_search_calls",
+)
+"""Families whose rows in the ledger are no requests of a model: what tools and storage are charged."""
+
 _FAMILIES: dict[str, Family] = {
     "embeddings": "embeddings",
     "moderation": "moderations",

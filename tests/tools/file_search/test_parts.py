@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inhouse.engines.weights import WeightsCache
 from inhouse.tools.file_search.chunking import Chunker
 from inhouse.tools.file_search.citing import Citations
-from inhouse.tools.file_search.filters import Combination, Comparison, passes
+from inhouse.tools.file_search.filters import Attributes, Columns, Combination, Comparison, Filter
 from inhouse.tools.file_search.index import K1, B, Index, Query, Segment, Weights, packed, part_of
 from inhouse.tools.file_search.rewriting import rewritten
 from inhouse.tools.file_search.service import Found
@@ -92,6 +92,11 @@ CASES = [
 ]
 
 
+def passes(attributes: Attributes, wanted: Filter) -> bool:
+    (found,) = Columns([attributes]).passing(wanted)
+    return bool(found)
+
+
 @pytest.mark.parametrize(("comparison", "attributes", "passed"), CASES)
 def test_comparisons(comparison: Any, attributes: dict[str, Any], passed: bool) -> None:
     assert passes(attributes, Comparison(*comparison)) is passed
@@ -105,6 +110,33 @@ def test_combinations() -> None:
     assert not passes({}, nested)
     assert passes({}, Combination("and", ()))
     assert not passes({}, Combination("or", ()))
+
+
+VALUES = st.one_of(
+    st.booleans(), st.integers(-2, 2), st.sampled_from([0.5, 1.0, 2**53 + 1, 2.0**53]), st.sampled_from(["", "a", "b"])
+)
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from("ab"), VALUES), max_size=12),
+    st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte"]),
+    VALUES,
+)
+@settings(max_examples=200, deadline=None)
+def test_columns_are_what_looking_at_each_file_gives(rows: Any, operator: Any, value: Any) -> None:
+    def kind(of: Any) -> type:
+        return float if type(of) is int else type(of)
+
+    def fits(own: Any) -> bool:
+        alike = kind(own) is kind(value)
+        if operator in ("eq", "ne"):
+            return (alike and own == value) is (operator == "eq")
+        if not alike:
+            return False
+        return {"gt": own > value, "gte": own >= value, "lt": own < value, "lte": own <= value}[operator]
+
+    found = Columns(rows).passing(Comparison(operator, "a", value)).tolist()
+    assert found == [fits(row["a"]) if "a" in row else operator == "ne" for row in rows]
 
 
 def segment(run: str, texts: list[str], vectors: Any, first: int = 0) -> Segment:
@@ -156,10 +188,13 @@ def test_the_index_finds_what_looking_at_everything_finds() -> None:
         found = index.search([Query(query, ())], VECTORS, 5)
         assert [(hit.run, hit.number) for hit in found] == [(r, n) for _, r, n in expected]
         assert [hit.score for hit in found] == pytest.approx([score for score, _, _ in expected], abs=2e-3)
-    assert len(index.parts) <= 7
-    only = index.search([Query(query, ())], VECTORS, 50, runs=["run0", "run2"])
+    assert len(index.parts) <= 6
+    few, many = (np.array([run in some for run in index.alive]) for some in ({"run0", "run2"}, alive - {"run0"}))
+    only = index.search([Query(query, ())], VECTORS, 50, among=few)
     assert {hit.run for hit in only} == {"run0"}
     assert len(only) == 7
+    assert [hit.run for hit in index.search([Query(vectors["run0"][3], ())], VECTORS, 1)] == ["run0"]
+    assert {hit.run for hit in index.search([Query(query, ())], VECTORS, 200, among=many)} == alive - {"run0"}
 
 
 def test_scores_are_between_zero_and_one() -> None:

@@ -125,8 +125,8 @@ def _part(part: Any) -> Iterator[Part]:
                 raise InvalidRequest(
                     "Missing required parameter: an input_image needs 'image_url' or 'file_id'.", param="input"
                 )
-        case wire.InputFile(file_id=file_id, file_data=data, file_url=url, filename=name):
-            yield File(file_id or None, data or None, name or None, url or None)
+        case wire.InputFile(file_id=file_id, file_data=data, file_url=url, filename=name, detail=detail):
+            yield File(file_id or None, data or None, name or None, url or None, detail or "auto")
 
 
 def _output(call_id: str, output: str | Sequence[Any], path: str) -> Iterator[Item]:

@@ -14,7 +14,8 @@ from inhouse.api.vector_stores.telling import (
     told_store,
 )
 from inhouse.generation.errors import engine_errors
-from inhouse.kit.errors import InvalidRequest, NotFound
+from inhouse.kit.errors import InvalidRequest, NotFound, RateLimited
+from inhouse.limits import Limits
 from inhouse.tools.file_search import NewFile, VectorStores
 
 STORES = "/vector_stores"
@@ -27,8 +28,9 @@ TAG = "Vector stores"
 
 
 class VectorStoresFace:
-    def __init__(self, stores: VectorStores) -> None:
+    def __init__(self, stores: VectorStores, limits: Limits) -> None:
         self._stores = stores
+        self._limits = limits
 
     @operation("POST", STORES, id="createVectorStore", tag=TAG, errors=(NotFound,))
     async def create(self, request: Request, body: wire.CreateVectorStoreRequest | None) -> wire.VectorStore:
@@ -86,11 +88,12 @@ class VectorStoresFace:
             found = await self._stores.search(request.caller.project_id, [vector_store_id], search)
         return wire.SearchResultsPage(search_query=search.asked, data=[told_result(each) for each in found])
 
-    @operation("POST", FILES, id="createVectorStoreFile", tag=TAG, errors=(NotFound, InvalidRequest))
+    @operation("POST", FILES, id="createVectorStoreFile", tag=TAG, errors=(NotFound, InvalidRequest, RateLimited))
     async def add_file(
         self, request: Request, vector_store_id: str, body: wire.CreateVectorStoreFileRequest
     ) -> wire.VectorStoreFile:
         """Add a file to a vector store; one that is in it already is taken in anew."""
+        await self._limits.admit_addition(request.caller, vector_store_id)
         return told_file(await self._stores.add_file(request.caller.project_id, vector_store_id, new_file(body)))
 
     @operation("GET", FILES, id="listVectorStoreFiles", tag=TAG, errors=(NotFound,))
@@ -125,11 +128,14 @@ class VectorStoresFace:
         pieces = await self._stores.content(request.caller.project_id, vector_store_id, file_id)
         return wire.FileContentPage(data=[wire.TextContent(text=piece) for piece in pieces])
 
-    @operation("POST", BATCHES, id="createVectorStoreFileBatch", tag=TAG, errors=(NotFound, InvalidRequest))
+    @operation(
+        "POST", BATCHES, id="createVectorStoreFileBatch", tag=TAG, errors=(NotFound, InvalidRequest, RateLimited)
+    )
     async def add_batch(
         self, request: Request, vector_store_id: str, body: wire.CreateVectorStoreFileBatchRequest
     ) -> wire.VectorStoreFileBatch:
         """Add several files to a vector store."""
+        await self._limits.admit_addition(request.caller, vector_store_id)
         project_id = request.caller.project_id
         return told_batch(*await self._stores.add_batch(project_id, vector_store_id, new_files(body)))
 

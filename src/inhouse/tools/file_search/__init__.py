@@ -5,6 +5,7 @@ from inhouse.tools.file_search.embedding import Embedder
 from inhouse.tools.file_search.indexes import Indexes
 from inhouse.tools.file_search.ingestion import Ingestion
 from inhouse.tools.file_search.service import HYBRID, VECTORS_ONLY, Found, NewFile, Search, VectorStores
+from inhouse.tools.file_search.storage_fees import StorageFees
 from inhouse.tools.file_search.sweeping import StoreSweeper
 from inhouse.tools.file_search.tool import FileSearch
 
@@ -19,6 +20,7 @@ __all__ = [
     "Ingestion",
     "NewFile",
     "Search",
+    "StorageFees",
     "StoreSweeper",
     "VectorStores",
 ]

@@ -8,7 +8,7 @@ part of their own until parts are merged, and files that went are passed over un
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +23,8 @@ K1, B = 1.2, 0.75
 MOST_PARTS = 6
 MOST_DEAD = 0.25
 """Share of chunks of files that went, from which on the parts are merged."""
+GATHERED = 0.25
+"""Share of chunks up to which it is faster to gather their vectors than to compare all."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -187,9 +189,12 @@ def _widened(vectors: Floats, width: int) -> Floats:
 class Index:
     """Parts that are searched as one. It does not change: ``updated`` gives another one."""
 
-    def __init__(self, parts: Sequence[Part] = (), alive: Collection[str] = ()) -> None:
+    def __init__(self, parts: Sequence[Part] = (), alive: Iterable[str] = ()) -> None:
         self.parts = tuple(parts)
-        self.alive = frozenset(alive)
+        self.alive = {run: place for place, run in enumerate(alive)}
+        """Runs that are there, and their places: their order is that of ``among`` in ``search``."""
+        self._owners = [np.array([self.alive.get(run, -1) for run in part.runs], np.int32) for part in parts]
+        """For each part the places of its runs; -1 if it went."""
         self._chunks = sum(len(part.numbers) for part in parts)
         self._words = float(sum(float(part.lengths.sum(dtype=np.float64)) for part in parts))
 
@@ -197,18 +202,21 @@ class Index:
     def bytes(self) -> int:
         return sum(part.bytes for part in self.parts)
 
-    def updated(self, new: Part | None, alive: Collection[str]) -> Index:
+    def updated(self, new: Part | None, alive: Iterable[str]) -> Index:
         """The index with a part more, of the runs that are there now."""
         parts = [*self.parts, new] if new is not None else list(self.parts)
-        living = frozenset(alive)
+        living = dict.fromkeys(alive)
         dead = sum(
             int(np.isin(part.of_run, [at for at, run in enumerate(part.runs) if run not in living]).sum())
             for part in parts
         )
         total = sum(len(part.numbers) for part in parts)
         if len(parts) > MOST_PARTS or dead > MOST_DEAD * total:
-            whole = merged(parts, living)
-            parts = [] if whole is None else [whole]
+            # A large part stays while the others are small beside it: a store that grows is not sorted again and again.
+            parts.sort(key=lambda part: -len(part.numbers))
+            kept = parts[:1] if dead <= MOST_DEAD * total and len(parts[0].numbers) > total // 2 else []
+            rest = merged(parts[len(kept) :], living)
+            parts = kept if rest is None else [*kept, rest]
         return Index(parts, living)
 
     def search(
@@ -218,36 +226,36 @@ class Index:
         most: int,
         *,
         least: float = 0.0,
-        runs: Collection[str] | None = None,
+        among: npt.NDArray[np.bool_] | None = None,
     ) -> list[Hit]:
         """The chunks that fit one of the queries best, the best first.
 
         Args:
             least: score that a chunk must have.
-            runs: only chunks of these.
+            among: only chunks of these runs, in the order of ``alive``.
         """
         best: list[Hit] = []
-        wanted = self.alive if runs is None else self.alive & set(runs)
-        for part in self.parts:
-            allowed = np.array([run in wanted for run in part.runs], np.bool_)[part.of_run]
-            if not allowed.any():
+        wanted = np.append(np.ones(len(self.alive), np.bool_) if among is None else among, False)
+        for part, owners in zip(self.parts, self._owners, strict=True):
+            runs = wanted[owners]
+            if not runs.any():
                 continue
-            scores = np.zeros(len(part.numbers), np.float32)
-            for query in queries:
-                np.maximum(scores, self._scores(part, query, weights), out=scores)
-            scores[~allowed | (scores < least)] = -1.0
+            rows = None if runs.all() else np.flatnonzero(runs[part.of_run])
+            scores = self._scores(part, rows, queries[0], weights)
+            for query in queries[1:]:
+                np.maximum(scores, self._scores(part, rows, query, weights), out=scores)
             count = min(most, len(scores))
             top = np.argpartition(scores, -count)[-count:] if count < len(scores) else np.arange(count)
             best += [
-                Hit(float(scores[at]), part.runs[part.of_run[at]], int(part.numbers[at]))
-                for at in top
-                if scores[at] >= 0
+                Hit(float(scores[at]), part.runs[part.of_run[chunk]], int(part.numbers[chunk]))
+                for at, chunk in zip(top, top if rows is None else rows[top], strict=True)
+                if scores[at] >= least
             ]
         best.sort(key=lambda hit: (-hit.score, hit.run, hit.number))
         return best[:most]
 
-    def _scores(self, part: Part, query: Query, weights: Weights) -> Floats:
-        """From 0 to 1: cosine and BM25 in the shares of their weights.
+    def _scores(self, part: Part, rows: Whole | None, query: Query, weights: Weights) -> Floats:
+        """Of some chunks, or of all: from 0 to 1, cosine and BM25 in the shares of their weights.
 
         A cosine below 0 counts as 0. BM25 counts as a share of what it would be of an endless chunk of nothing but the
         words of the query, its supremum, so that it means the same in every store and for every query.
@@ -256,8 +264,10 @@ class Index:
         scores = np.zeros(len(part.numbers), np.float32)
         if query.vector is not None and weights.embedding and part.vectors.shape[1] == len(query.vector):
             # Not ``@``: the threads of BLAS wait for each other, which is slow where other processes compute, too.
-            cosines = np.einsum("ij,j->i", part.vectors, query.vector)
-            scores += np.clip(cosines, 0.0, 1.0) * np.float32(weights.embedding / total)
+            few = rows is not None and len(rows) <= GATHERED * len(scores)
+            chosen = rows if few else slice(None)
+            cosines = np.einsum("ij,j->i", part.vectors[chosen], query.vector)
+            scores[chosen] = np.clip(cosines, 0.0, 1.0) * np.float32(weights.embedding / total)
         words = dict.fromkeys(query.words)
         if words and weights.text:
             rarity = {word: self._rarity(word) for word in words}
@@ -270,7 +280,7 @@ class Index:
                 counts = part.counts[found].astype(np.float32)
                 norm = K1 * (1 - B + B * part.lengths[chunks] / np.float32(mean))
                 scores[chunks] += np.float32(share * rare * (K1 + 1)) * counts / (counts + norm)
-        return scores
+        return scores if rows is None else scores[rows]
 
     def _rarity(self, word: int) -> float:
         count = sum((found := part.of(word)).stop - found.start for part in self.parts)

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from inhouse.storage.database import Database
 from inhouse.tools.file_search import store
+from inhouse.tools.file_search.filters import Columns
 from inhouse.tools.file_search.index import Index, part_of
-from inhouse.tools.file_search.store import StoreFile
+from inhouse.tools.file_search.store import Searchable
+
+FILE_BYTES = 600
+"""About what a file takes here beside its chunks: its names, and its attributes twice."""
 
 
 class Loaded:
-    """A store as it can be searched: its index, and its files by run."""
+    """A store as it can be searched: its index, and its files in the index's order of runs."""
 
-    __slots__ = ("embedder", "files", "index", "revision")
-
-    def __init__(self, revision: int, embedder: str, index: Index, files: dict[str, StoreFile]) -> None:
+    def __init__(self, revision: int, embedder: str, index: Index, files: Sequence[Searchable]) -> None:
         self.revision = revision
         self.embedder = embedder
         self.index = index
         self.files = files
+        self.bytes = index.bytes + sum(FILE_BYTES + 2 * len(file.attributes) for file in files)
+
+    @cached_property
+    def columns(self) -> Columns:
+        decoder = msgspec.json.Decoder(dict[str, Any])
+        return Columns([decoder.decode(file.attributes) for file in self.files])
+
+    def file(self, run: str) -> Searchable:
+        return self.files[self.index.alive[run]]
 
 
 class Indexes:
@@ -51,7 +66,7 @@ class Indexes:
             if not lock.locked():
                 self._loading.pop(key, None)
         self._loaded.move_to_end(key)
-        while len(self._loaded) > 1 and sum(each.index.bytes for each in self._loaded.values()) > self._memory:
+        while len(self._loaded) > 1 and sum(each.bytes for each in self._loaded.values()) > self._memory:
             self._loaded.popitem(last=False)
         return found
 
@@ -65,10 +80,11 @@ class Indexes:
 
         def read(connection: Connection) -> Loaded:
             revision = store.revision_of(connection, store_id)
-            files = {file.run: file for file in store.searchable(connection, store_id)}
-            segments = store.segments_of(connection, files.keys() - known.alive, embedder)
+            files = store.searchable(connection, store_id)
+            runs = [file.run for file in files]
+            segments = store.segments_of(connection, set(runs).difference(known.alive), embedder)
             width = next((len(each.vectors) // 2 // each.chunks for each in segments if each.vectors), 0)
             new = part_of(segments, width) if segments else None
-            return Loaded(revision, embedder, known.updated(new, files.keys()), files)
+            return Loaded(revision, embedder, known.updated(new, runs), files)
 
         return await self._database.read(read)

@@ -18,12 +18,12 @@ from inhouse.kit.ids import new_id
 from inhouse.tools.file_search import store
 from inhouse.tools.file_search.chunking import MOST_TOKENS, OVERLAP_TOKENS
 from inhouse.tools.file_search.embedding import INTERACTIVE, Embedder
-from inhouse.tools.file_search.filters import Filter, Value, passes
-from inhouse.tools.file_search.index import Query, Weights
+from inhouse.tools.file_search.filters import Filter, Value
+from inhouse.tools.file_search.index import Hit, Query, Weights
 from inhouse.tools.file_search.indexes import Indexes, Loaded
 from inhouse.tools.file_search.ingestion import KIND, Ingestion
 from inhouse.tools.file_search.rewriting import rewritten
-from inhouse.tools.file_search.store import Batch, Counts, FileStatus, Order, Store, StoreFile
+from inhouse.tools.file_search.store import Batch, Counts, FileStatus, Order, Searchable, Store, StoreFile
 from inhouse.tools.file_search.words import words
 
 T = TypeVar("T")
@@ -444,16 +444,12 @@ def _check_alive(found: Store, now: int) -> None:
         raise InvalidRequest(f"Vector store '{found.id}' has expired.", param="vector_store_id")
 
 
-def _ranked(loaded: Sequence[Loaded], queries: Sequence[Query], search: Search) -> list[tuple[Any, StoreFile]]:
+def _ranked(loaded: Sequence[Loaded], queries: Sequence[Query], search: Search) -> list[tuple[Hit, Searchable]]:
     hits = []
     for each in loaded:
-        runs = None
-        if search.filter is not None:
-            runs = [
-                run for run, file in each.files.items() if passes(msgspec.json.decode(file.attributes), search.filter)
-            ]
-        found = each.index.search(queries, search.weights, search.most, least=search.least, runs=runs)
-        hits += [(hit, each.files[hit.run]) for hit in found]
+        among = None if search.filter is None else each.columns.passing(search.filter)
+        found = each.index.search(queries, search.weights, search.most, least=search.least, among=among)
+        hits += [(hit, each.file(hit.run)) for hit in found]
     hits.sort(key=lambda pair: (-pair[0].score, pair[0].run, pair[0].number))
     return hits[: search.most]
 

@@ -7,10 +7,10 @@ in any process, and its revision tells an index that it is old.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, insert, or_, select, tuple_, update
 
 from inhouse.jobs import queue
 from inhouse.storage.schema import vector_store_batches as batches
@@ -61,6 +61,16 @@ class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     error_code: ErrorCode | None
     error_message: str | None
     usage_bytes: int
+
+
+class Searchable(NamedTuple):
+    """What a search needs of a file that is all there."""
+
+    run: str
+    file_id: str
+    filename: str
+    attributes: str
+    """JSON."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -351,9 +361,10 @@ def revision_of(connection: Connection, store_id: str) -> int:
     return -1 if found is None else found
 
 
-def searchable(connection: Connection, store_id: str) -> list[StoreFile]:
-    query = select(files).where(files.c.store_id == store_id, files.c.status == "completed")
-    return [StoreFile(**row._mapping) for row in connection.execute(query)]
+def searchable(connection: Connection, store_id: str) -> list[Searchable]:
+    columns = [files.c[name] for name in Searchable._fields]
+    query = select(*columns).where(files.c.store_id == store_id, files.c.status == "completed")
+    return [Searchable(*row) for row in connection.execute(query)]
 
 
 def segments_of(connection: Connection, runs: Collection[str], embedder: str) -> list[Segment]:
@@ -371,7 +382,12 @@ def texts(connection: Connection, wanted: Sequence[tuple[str, int]]) -> dict[tup
     """Texts of chunks, by run and number."""
     found: dict[tuple[str, int], str] = {}
     for some in _few(wanted):
-        query = select(chunks).where(tuple_(chunks.c.run, chunks.c.number).in_(some))
+        numbers: dict[str, list[int]] = {}
+        for run, number in some:
+            numbers.setdefault(run, []).append(number)
+        # Not ``IN`` of pairs: SQLite would read the whole table.
+        each = (and_(chunks.c.run == run, chunks.c.number.in_(those)) for run, those in numbers.items())
+        query = select(chunks).where(or_(*each))
         found |= {(row.run, row.number): row.text for row in connection.execute(query)}
     return found
 

@@ -125,13 +125,12 @@ class FileSearch(HostedTool):
             ItemProgress("file_search_call.in_progress"),
             ItemProgress("file_search_call.searching"),
         ]
-        found: list[Found] = []
         try:
             if not queries:
                 raise InvalidRequest("The call has no queries.")
-            await self._charge()
             search = msgspec.structs.replace(self._search, queries=tuple(queries))
             found = await self._stores.search(self._call.project_id, self._store_ids, search)
+            await self._charge()
         except (APIError, EngineBusy, EngineFailed) as error:
             log.warning("a file search failed", call=self._call.id, reason=str(error))
             reason = error.message if isinstance(error, APIError) else "The search is not available now."
