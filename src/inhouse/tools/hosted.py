@@ -130,6 +130,10 @@ class HostedTool(ABC):
         """Do what is left to do from an earlier response."""
         return _nothing()
 
+    def recall(self, item: HostedItem) -> Answered | None:
+        """What the model reads of an item that an earlier turn gave; None if it is none of this tool's."""
+        return None
+
     @abstractmethod
     def run(self, call: HostedCall) -> ToolEvents:
         """Do a call. Ends with one ``Answered``, or with one ``Paused``."""

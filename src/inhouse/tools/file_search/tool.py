@@ -148,6 +148,15 @@ class FileSearch(HostedTool):
         answered = Answered(call, *self._shown(found))
         yield [ItemProgress("file_search_call.completed"), ItemDone(item), answered]
 
+    def recall(self, item: HostedItem) -> Answered | None:
+        if not isinstance(item, FileSearchCall):
+            return None
+        call = HostedCall(item.id, NAME, msgspec.json.encode({"queries": item.queries}).decode())
+        found = [
+            Found(each.file_id, each.filename, each.attributes, each.score, each.text) for each in item.results or ()
+        ]
+        return Answered(call, *self._shown(found))
+
     def read(self, text: str) -> list[str | Cited]:
         return self._citations.read(text)
 
