@@ -19,6 +19,7 @@ from .model import rule_model
 HERE = Path(__file__).parent
 PYTHON = Path(sys.prefix) / "ecosystem"
 JAVASCRIPT = Path(sys.prefix) / "ecosystem-js"
+LLAMAINDEX = Path(sys.prefix) / "ecosystem-llamaindex"
 CODEX = Path(sys.prefix) / "ecosystem-codex" / "node_modules" / ".bin" / "codex"
 PATIENCE_S = 120
 
@@ -52,6 +53,13 @@ def run(server: Server, command: list[Any], *, where: Path | None = None, **envi
 def test_python(server: Server, program: str) -> None:
     assert PYTHON.is_dir(), f"{PYTHON} is missing: `make test` installs requirements/ecosystem.txt there"
     out = run(server, [sys.executable, HERE / program], PYTHONPATH=str(PYTHON))
+    assert out.split()[-1] == "passed"
+
+
+def test_llamaindex(server: Server) -> None:
+    if not LLAMAINDEX.is_dir():
+        pytest.skip(f"{LLAMAINDEX} is missing: `make llamaindex` installs it, some 280 MB")
+    out = run(server, [sys.executable, HERE / "llamaindex.py"], PYTHONPATH=str(LLAMAINDEX))
     assert out.split()[-1] == "passed"
 
 
