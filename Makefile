@@ -2,6 +2,7 @@
 # make test     everything that tests need, then all tests          (ARGS="tests/storage -k sqlite")
 # make codex    the Codex CLI, some 400 MB, so that `make test` runs it too
 # make ray      Ray, some 500 MB, for batches on a cluster, and so that `make test` tests them
+# make llamaindex    LlamaIndex, some 280 MB, so that `make test` runs it too
 # make check    style, types, floors and the coverage of the official surface
 # make bench    the benchmark against peers
 # make docs     the pages that are written from the code
@@ -24,7 +25,7 @@ TEST := $(VENV)/.test-$(HERE)
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 LOCKED = --require-hashes --only-binary :all:
 
-.PHONY: serve test codex ray check bench docs lock clean
+.PHONY: serve test codex ray llamaindex check bench docs lock clean
 
 serve: $(SERVE)
 	@exec $(BIN)/inhouse serve --data-dir '$(DATA_DIR)' $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
@@ -72,6 +73,10 @@ codex: $(TEST)
 ray: $(TEST)
 	$(PIP) install --quiet $(LOCKED) -r requirements/ray.txt
 
+llamaindex: requirements/llamaindex.txt $(TEST)
+	@rm -rf '$(VENV)/ecosystem-llamaindex'
+	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/ecosystem-llamaindex' -r requirements/llamaindex.txt
+
 # Packages of tests/ecosystem/$(1), locked, into the environment's folder $(2).
 npm_packages = mkdir -p '$(VENV)/$(2)' && cp tests/ecosystem/$(1)/package*.json '$(VENV)/$(2)/' && \
     npm ci --silent --no-audit --no-fund --ignore-scripts --prefix '$(VENV)/$(2)'
@@ -98,6 +103,7 @@ lock: $(MADE)
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/official-1.txt requirements/official-1.in
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/ecosystem.txt requirements/ecosystem.in
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/ray.txt requirements/ray.in
+	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/llamaindex.txt requirements/llamaindex.in
 COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
     --no-annotate --upgrade --custom-compile-command 'make lock'
 

@@ -96,3 +96,11 @@ async def test_marks_become_annotations(database: Database, pieces: list[str], t
 async def test_text_without_a_search_is_left_as_it_is(database: Database) -> None:
     told = await told_of(database, ["As it says 【1】."])
     assert told[-1]["response"]["output"][0]["content"][0]["text"] == "As it says 【1】."
+
+
+async def test_a_mark_alone_is_no_answer(database: Database) -> None:
+    told = await told_of(database, [CALL], ["[【1】", "]"], ["Marketing budget: 3400 euros."])
+    (message,) = (item for item in told[-1]["response"]["output"] if item["type"] == "message")
+    (part,) = message["content"]
+    assert part["text"] == "Marketing budget: 3400 euros."
+    assert [each["index"] for each in part["annotations"]] == [29], "by what it says, not by the mark"

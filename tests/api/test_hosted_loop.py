@@ -257,6 +257,54 @@ async def test_a_call_is_not_repeated(make: Make, bench: Bench) -> None:
     assert told[-1]["response"]["output"][-1]["content"][0]["text"] == "Spoken."
 
 
+@pytest.mark.parametrize("silence", [[], [" \n"], ["[", "] "]], ids=["nothing", "spaces", "brackets"])
+async def test_a_silent_turn_after_a_call_is_asked_again(
+    make: Make, bench: Bench, silence: list[str | Exception]
+) -> None:
+    platform = make([calling("file_search", "a")], silence, ["It is ", "so."])
+    told = await ask(platform, tools=[SEARCH, FUNCTION])
+    response = told[-1]["response"]
+    assert [item["type"] for item in response["output"]] == ["file_search_call", "message"]
+    assert response["output"][1]["content"][0]["text"] == "It is so."
+    assert [event["delta"] for event in told if event["type"] == "response.output_text.delta"] == ["It is ", "so."]
+    asked = platform.engine.prompts
+    assert asked[2] == "user: Hi\n\nResult of file_search: found a\nAnswer with the help of these results."
+    assert response["usage"]["input_tokens"] == sum(map(len, asked))
+    assert response["usage"]["output_tokens"] == 1 + len(silence) + 2
+    assert (await platform.settled(), bench.ran) == ([("settled", 200)], ["a"])
+
+
+async def test_it_is_asked_again_once(make: Make) -> None:
+    platform = make([calling("file_search", "a")], [])
+    told = await ask(platform)
+    assert told[-1]["type"] == "response.completed"
+    assert len(platform.engine.prompts) == 3
+
+
+async def test_a_silent_turn_at_the_limit_of_tokens_is_not_asked_again(make: Make) -> None:
+    platform = make([calling("file_search", "a")], [" "] * 15, ["Too late."])
+    told = await ask(platform, max_output_tokens=16)
+    assert told[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert len(platform.engine.prompts) == 2
+
+
+async def test_silence_is_an_answer_where_no_tool_gave_anything(make: Make) -> None:
+    platform = make([])
+    told = await ask(platform)
+    assert told[-1]["type"] == "response.completed"
+    assert len(platform.engine.prompts) == 1
+
+
+async def test_outputs_of_the_clients_functions_are_answered_too(make: Make) -> None:
+    platform = make([], ["Warm."])
+    called = {"type": "function_call", "call_id": "call_1", "name": "look_up", "arguments": "{}"}
+    given = {"type": "function_call_output", "call_id": "call_1", "output": "18 degrees"}
+    asked = [{"role": "user", "content": "Paris?"}, called, given]
+    told = await ask(platform, input=asked, tools=[FUNCTION])
+    assert told[-1]["response"]["output"][0]["content"][0]["text"] == "Warm."
+    assert "18 degrees" in platform.engine.prompts[1]
+
+
 async def test_a_forced_call_is_made_once(make: Make, bench: Bench) -> None:
     platform = make(['{"name": "file_search", "arguments": {"word": "a"}}'], ["Done."])
     told = await ask(platform, tools=[SEARCH, FUNCTION], tool_choice={"type": "file_search"})

@@ -13,27 +13,73 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "get_weather": {"city": "Paris"},
+    "get_weather": {"city": "Paris", "location": "Paris"},
     "transfer_to_spanish": {},
     "transfer_to_Spanish": {},
     "exec_command": {"cmd": "echo hello-from-$((40 + 2))"},
+    "numbers__add": {"a": 20, "b": 22},
+    "magic_function": {"input": 3},
+    "magic_function_no_args": {},
+    "greeting_generator": {"answer_style": "Pirate"},
 }
-CITY = {"name": "Paris", "country": "France"}
+KNOWN: dict[str, Any] = {"name": "Paris", "country": "France", "customer_name": "你好啊集团 こんにちは株式会社"}
+"""What it says of things by their names, in the forms that it is asked to keep to."""
 
 
 def message_for(body: dict[str, Any]) -> dict[str, Any]:
     """What the model says."""
     last = body["messages"][-1]
-    names = [tool["function"]["name"] for tool in body.get("tools", []) if tool["type"] == "function"]
-    called = next((name for name in names if name in ARGUMENTS), None)
-    if called is not None and last["role"] != "tool" and body.get("tool_choice") != "none":
-        function = {"name": called, "arguments": json.dumps(ARGUMENTS[called])}
-        return {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
-    if body.get("response_format", {}).get("type") == "json_schema":
-        return {"role": "assistant", "content": json.dumps(CITY)}
+    choice = body.get("tool_choice")
+    if choice != "none" and (call := _call(body.get("tools", []), choice, after=last["role"])) is not None:
+        return {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": call}]}
+    form = body.get("response_format", {})
+    if form.get("type") == "json_schema":
+        schema = form["json_schema"]["schema"]
+        return {"role": "assistant", "content": json.dumps(value_of(schema, schema))}
+    if form.get("type") == "json_object":
+        return {"role": "assistant", "content": '{"setup": "Knock knock.", "punchline": "Who is there?"}'}
     said = last["content"] if isinstance(last["content"], str) else "".join(p.get("text", "") for p in last["content"])
     count = len(body["messages"])
     return {"role": "assistant", "content": f"{last['role']} said {said!r} in message {count}"}
+
+
+def _call(tools: list[Any], choice: Any, *, after: str) -> dict[str, str] | None:
+    """The call that it makes, if it makes one."""
+    functions = {tool["function"]["name"]: tool["function"] for tool in tools if tool["type"] == "function"}
+    if isinstance(choice, dict):
+        functions = {name: told for name, told in functions.items() if name == choice["function"]["name"]}
+    name = next((name for name in functions if name in ARGUMENTS), None)
+    if name is not None and after != "tool":
+        taken = functions[name].get("parameters", {}).get("properties", {})
+        return {"name": name, "arguments": json.dumps({k: v for k, v in ARGUMENTS[name].items() if k in taken})}
+    if choice == "required" or isinstance(choice, dict):
+        name, told = next(iter(functions.items()))
+        schema = told.get("parameters", {})
+        return {"name": name, "arguments": json.dumps(value_of(schema, schema))}
+    return None
+
+
+def value_of(schema: Any, root: Any, name: str = "") -> Any:
+    """A value that fits a schema, as the frameworks of these tests write them."""
+    if "$ref" in schema:
+        found = root
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        return value_of(found, root, name)
+    if "anyOf" in schema:
+        return value_of(schema["anyOf"][0], root, name)
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema.get("type"):
+        case "object":
+            return {each: value_of(told, root, each) for each, told in schema.get("properties", {}).items()}
+        case "array":
+            return [value_of(schema.get("items", {}), root, name)]
+        case "integer" | "number":
+            return 3
+        case "boolean":
+            return True
+    return KNOWN.get(name, "so it is")
 
 
 class _Handler(BaseHTTPRequestHandler):

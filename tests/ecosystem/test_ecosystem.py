@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from .model import rule_model
 HERE = Path(__file__).parent
 PYTHON = Path(sys.prefix) / "ecosystem"
 JAVASCRIPT = Path(sys.prefix) / "ecosystem-js"
+LLAMAINDEX = Path(sys.prefix) / "ecosystem-llamaindex"
 CODEX = Path(sys.prefix) / "ecosystem-codex" / "node_modules" / ".bin" / "codex"
 PATIENCE_S = 120
 
@@ -27,7 +29,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose model follows rules."""
     with rule_model() as url:
         server = Server(tmp_path_factory.mktemp("ecosystem") / "data")
-        server.cli("models", "use", CHAT, "--upstream", url)
+        for model in (CHAT, "gpt-4.1-mini"):
+            server.cli("models", "use", model, "--upstream", url)
         server.start()
         try:
             yield server
@@ -51,6 +54,23 @@ def test_python(server: Server, program: str) -> None:
     assert PYTHON.is_dir(), f"{PYTHON} is missing: `make test` installs requirements/ecosystem.txt there"
     out = run(server, [sys.executable, HERE / program], PYTHONPATH=str(PYTHON))
     assert out.split()[-1] == "passed"
+
+
+def test_llamaindex(server: Server) -> None:
+    if not LLAMAINDEX.is_dir():
+        pytest.skip(f"{LLAMAINDEX} is missing: `make llamaindex` installs it, some 280 MB")
+    out = run(server, [sys.executable, HERE / "llamaindex.py"], PYTHONPATH=str(LLAMAINDEX))
+    assert out.split()[-1] == "passed"
+
+
+def test_standard_tests_of_langchain(server: Server) -> None:
+    """For which it has its own pytest and plugins; ours have nothing to say there."""
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "no:cacheprovider", "-q", "--asyncio-mode=auto"]
+    # Its clients are shared by its tests, so its loop is, too.
+    command += ["-o", "asyncio_default_test_loop_scope=session", "-o", "asyncio_default_fixture_loop_scope=session"]
+    command += [f"--rootdir={HERE}", f"--confcutdir={HERE}", HERE / "langchain_standard.py"]
+    out = run(server, command, PYTHONPATH=str(PYTHON))
+    assert re.search(r"^\d{2} passed, \d+ skipped", out.splitlines()[-1]), out
 
 
 @pytest.mark.parametrize("program", ["sdk.mjs", "agents.mjs", "ai.mjs"])

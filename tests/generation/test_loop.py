@@ -12,7 +12,7 @@ from tests.upstreams import Scripted, scripted_upstream, whole
 from tests.walking import Walk, walking
 
 from inhouse.generation.events import ChoiceFinished, TextDelta
-from inhouse.generation.items import FunctionTool, GenerationRequest, Message, Sampling, Text, ToolChoice
+from inhouse.generation.items import FunctionTool, GenerationRequest, JsonObject, Message, Sampling, Text, ToolChoice
 from inhouse.generation.loop import Hosting, declared, respond
 from inhouse.generation.merge import in_order
 from inhouse.tools.hosted import Answered, Declaration, HostedCall, HostedTool, ToolEvents
@@ -31,7 +31,7 @@ class Finding(HostedTool):
         return [Declaration("find", "find", "Find it.", self.parameters)]
 
     async def run(self, call: HostedCall) -> ToolEvents:
-        yield [Answered(call, f"found {call.arguments}")]
+        yield [Answered(call, f"found {call.arguments}", f"just {call.arguments}")]
 
     async def close(self) -> None:
         self.closed += 1
@@ -114,11 +114,41 @@ async def test_a_forced_tool_among_others(walk: Walk, server: Upstream) -> None:
 
 
 async def test_an_upstream_that_calls_what_it_was_not_offered_is_not_heard(walk: Walk, server: Upstream) -> None:
-    server.answers = [calls("find"), calls("find")]
+    made = calls("find")
+    silent = calls("find")
+    silent["choices"][0]["message"]["content"] = None
+    server.answers = [made, silent, whole({"content": "Done."})]
     async with walk.call() as call:
         batches = [batch async for batch in respond(call, ask(), Hosting((Finding(),), most_calls=1))]
     assert isinstance(batches[-1][0], ChoiceFinished)
-    assert "tools" not in server.bodies[1]
+    assert not any("tools" in body for body in server.bodies[1:])
+    told = [event for batch in batches for event in batch]
+    assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "Wait. Done."
+
+
+async def test_an_upstream_that_says_nothing_is_told_the_results_plainly(walk: Walk, server: Upstream) -> None:
+    silent = whole({"content": ""}, usage={"prompt_tokens": 20, "completion_tokens": 1})
+    spoken = whole({"content": "Done."}, usage={"prompt_tokens": 15, "completion_tokens": 2})
+    server.answers = [calls("find"), silent, spoken]
+    async with walk.call() as call:
+        batches = [batch async for batch in respond(call, ask(sampling=Sampling(max_tokens=50)), Hosting((Finding(),)))]
+    told = [event for batch in batches for event in batch]
+    assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "Wait. Done."
+    assert (call.usage.input_tokens, call.usage.output_tokens) == (45, 8)
+    last = server.bodies[2]
+    assert "tools" not in last
+    assert last["max_tokens"] == 44
+    assert last["messages"] == [
+        {"role": "user", "content": 'Hi\n\nResult of find: just {"q": "x"}\nAnswer with the help of these results.'}
+    ]
+
+
+async def test_an_empty_object_is_an_answer_where_json_is_asked_for(walk: Walk, server: Upstream) -> None:
+    server.answers = [calls("find"), whole({"content": "{}"})]
+    async with walk.call() as call:
+        batches = [batch async for batch in respond(call, ask(format=JsonObject()), Hosting((Finding(),)))]
+    told = [event for batch in batches for event in batch]
+    assert "".join(event.text for event in told if isinstance(event, TextDelta)) == "Wait. {}"
     assert len(server.bodies) == 2
 
 

@@ -129,8 +129,8 @@ def tool_call(tools: Sequence[Tool], *, parallel: bool, instead: Constraint | No
 
 
 def spoken() -> Constraint:
-    """Words: nothing that begins like a call or like code."""
-    return Constraint(HEADER + r"start: /[^\s<\[{`](?s:.)*/" + "\n")
+    """Words: nothing that begins like a call, like code or like a mark."""
+    return Constraint(HEADER + r"start: /[^\s<\[{`【](?s:.)*/" + "\n")
 
 
 def arguments(tool: Tool) -> Constraint:

@@ -153,6 +153,8 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     """The face will pass events on as they come; an upstream is then asked to stream too."""
     prediction: str | None = None
+    worded: bool = False
+    """The answer may not be empty; engines that take a grammar are held to that."""
     truncate: bool = False
     """Drop the oldest items where they do not fit the window, instead of refusing."""
     items_param: str = "messages"

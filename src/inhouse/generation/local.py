@@ -47,6 +47,8 @@ async def generate(call: Call, engine: TextEngine, request: GenerationRequest) -
     """Events of all choices, then the usage."""
     # Compiling a client's grammar can take a while; the loop goes on meanwhile.
     constraint = await asyncio.to_thread(constraint_for, request) if request.format or request.usable_tools else None
+    if constraint is None and request.worded:
+        constraint = spoken()
     fit = await fitted(call, engine, request)
     call.usage.input_tokens += fit.total  # a call may ask the model several times
     budget = completion_budget(call, fit, engine.window)

@@ -3,12 +3,15 @@
 A turn of the model may call hosted tools and functions of the client at once: the hosted calls are run, then the
 response ends, for the client has to answer first. The loop is bounded by ``MOST_TURNS``, by ``max_tool_calls`` and by
 the tokens of the whole response; where a bound is reached the model is asked once more, without hosted tools, so that a
-response does not end without words. Closing the generator ends the engine and every running tool.
+response does not end without words. Nor does it where the model ends its turn without a word on what tools gave, as
+small models do: it is asked again, once, with the results told as plain facts and held to words. Its tokens count as
+those of any turn. Closing the generator ends the engine and every running tool.
 """
 
 from __future__ import annotations
 
 import asyncio
+import string
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
@@ -22,6 +25,7 @@ from inhouse.generation.events import (
     ChoiceFinished,
     Event,
     FinishReason,
+    RefusalDelta,
     TextDelta,
     ToolCallDelta,
     ToolCallDone,
@@ -38,6 +42,7 @@ from inhouse.generation.items import (
     ToolOutput,
 )
 from inhouse.generation.merge import in_order
+from inhouse.generation.prompt import told_results
 from inhouse.generation.schema import check_lenient, keeps_strict
 from inhouse.kit.errors import InvalidRequest
 from inhouse.metering.usage import Usage
@@ -47,6 +52,8 @@ MOST_TURNS = 32
 """Turns of the model in one response that may call hosted tools."""
 MOST_AT_ONCE = 8
 """Calls of one turn that run at the same time."""
+NO_WORDS = string.whitespace + string.punctuation
+"""An answer of nothing else says nothing; where a form is asked for, an empty object does."""
 CLOSE_S = 5.0
 """How long tools may take to let go of what they hold, seconds."""
 
@@ -79,7 +86,7 @@ async def respond(
     Raises:
         APIError: what the client is to be told.
     """
-    if not hosting.tools:
+    if not hosting.tools and not _reads_results(request):
         async with aclosing(generate(call, request)) as batches:
             async for batch in batches:
                 yield [*batch]
@@ -119,6 +126,11 @@ class _Loop:
         self._due: list[HostedCall] = []
         """Hosted calls of this turn."""
         self._client_calls = False
+        self._silent = True
+        """Whether nothing came of this turn yet: no words, no calls."""
+        self._asked_again = False
+        self._plain: dict[str, str] = {}
+        """What calls gave, by their ids, where it can be told more plainly."""
         self._reason: FinishReason = "stop"
         self._answers: list[Answered] = []
         self._paused = False
@@ -157,10 +169,20 @@ class _Loop:
                     return
                 sampling = msgspec.structs.replace(self._request.sampling, max_tokens=left)
                 self._request = msgspec.structs.replace(self._request, sampling=sampling)
+            self._silent, reads, held = True, _reads_results(self._request), []
             async with aclosing(generate(self._call, self._request)) as batches:
                 async for batch in batches:
-                    if out := self._of_model(batch):
-                        yield out
+                    held += self._of_model(batch)
+                    # Marks and spaces before the first word are told with it, or not at all.
+                    if held and not (reads and self._silent):
+                        yield held
+                        held = []
+            if self._asks_again():
+                self._asked_again = True
+                self._request = self._told_plainly()
+                continue
+            if held:
+                yield held
             due, self._due = self._due, []
             # Cut at a limit, a call is told as if it were whole.
             if not due or self._reason in ("length", "content_filter"):
@@ -182,30 +204,47 @@ class _Loop:
             match event:
                 case TextDelta(text=text):
                     self._text.append(text)
-                    out += self._read(event)
+                    told = self._read(event)
+                    if self._silent:
+                        self._silent = not any(map(self._says, told))
+                    out += told
+                case RefusalDelta():
+                    self._silent = False
+                    out.append(event)
                 case ToolCallStarted(index=index, name=name):
                     out += self._end_text(last=False)
                     if name in self._hosted:
                         self._held[index] = event
                     else:
-                        self._client_calls = True
+                        self._client_calls, self._silent = True, False
                         out.append(event)
                 case ToolCallDelta(index=index) if index in self._held:
                     pass
                 case ToolCallDone(index=index, arguments=arguments) if index in self._held:
                     begun = self._held.pop(index)
                     if self._calls_left != 0:
+                        self._silent = False
                         self._due.append(HostedCall(begun.id, begun.name, arguments))
                         if self._calls_left is not None:
                             self._calls_left -= 1
                 case ChoiceFinished(reason=reason):
                     self._reason = reason
-                    out += self._end_text(last=not self._due and not self._client_calls)
+                    goes_on = self._due or self._client_calls or self._asks_again()
+                    out += self._end_text(last=not goes_on)
                 case Usage():
                     pass
                 case _:
                     out.append(event)
         return out
+
+    def _says(self, told: Event | ToolEvent) -> bool:
+        wordless = NO_WORDS if self._request.format is None else string.whitespace
+        return isinstance(told, TextDelta) and bool(told.text.strip(wordless))
+
+    def _asks_again(self) -> bool:
+        """Whether the model read results, and ended its turn without a word."""
+        ended = self._reason not in ("length", "content_filter")
+        return self._silent and ended and not self._asked_again and _reads_results(self._request)
 
     def _read(self, event: TextDelta) -> list[Event | ToolEvent]:
         """A piece of text without the marks of tools; its log probabilities stay with its first piece."""
@@ -258,11 +297,23 @@ class _Loop:
             items.append(Message("assistant", (Text(said),)))
         items += [ToolCall(each.call.id, each.call.name, each.call.arguments) for each in answers]
         items += [ToolOutput(each.call.id, each.output) for each in answers]
+        self._plain |= {each.call.id: each.plain for each in answers if each.plain is not None}
         # A choice that forces a call would force one for ever.
         choice = self._request.tool_choice
         if choice.mode == "required":
             choice = ToolChoice("auto", None if self._hosting.forced or choice.named else choice.names)
         self._request = msgspec.structs.replace(self._request, items=tuple(items), tool_choice=choice)
+
+    def _told_plainly(self) -> GenerationRequest:
+        """The request for a model that read results and had nothing to say of them."""
+        items = tuple(
+            msgspec.structs.replace(item, text=self._plain.get(item.call_id, item.text))
+            if isinstance(item, ToolOutput)
+            else item
+            for item in self._request.items
+        )
+        plain = told_results(msgspec.structs.replace(self._request, items=items))
+        return msgspec.structs.replace(plain, worded=True)
 
     def _withhold(self) -> None:
         """From now on the model sees the client's functions only."""
@@ -274,6 +325,11 @@ class _Loop:
         if not tools or choice.names == frozenset():
             choice = ToolChoice("none" if tools else "auto")
         self._request = msgspec.structs.replace(request, tools=tools, tool_choice=choice)
+
+
+def _reads_results(request: GenerationRequest) -> bool:
+    """Whether what the model has to answer are results of tools."""
+    return bool(request.items) and isinstance(request.items[-1], ToolOutput)
 
 
 def _with_hosted(request: GenerationRequest, hosting: Hosting) -> GenerationRequest:

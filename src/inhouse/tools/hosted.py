@@ -76,10 +76,14 @@ class ItemDone(msgspec.Struct, tag="item_done"):
 
 
 class Answered(msgspec.Struct, tag="answered"):
-    """What the model reads of a call from now on. Not told to clients."""
+    """What the model reads of a call from now on. Not told to clients.
+
+    ``plain`` is the same without anything that the model is asked to do with it, for one that had nothing to say.
+    """
 
     call: HostedCall
     output: str
+    plain: str | None = None
 
 
 class Paused(msgspec.Struct, tag="paused"):
@@ -125,6 +129,10 @@ class HostedTool(ABC):
     def resume(self) -> ToolEvents:
         """Do what is left to do from an earlier response."""
         return _nothing()
+
+    def recall(self, item: HostedItem) -> Answered | None:
+        """What the model reads of an item that an earlier turn gave; None if it is none of this tool's."""
+        return None
 
     @abstractmethod
     def run(self, call: HostedCall) -> ToolEvents:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -28,19 +28,21 @@ from inhouse.generation.items import (
 from inhouse.generation.loop import Hosting, declared
 from inhouse.generation.window import without_first
 from inhouse.kit.errors import InvalidRequest
+from inhouse.tools.hosted import Answered
 
 
 class DoesNotFit(Exception):
     """The prompt is longer than ``max_prompt_tokens`` leaves, whatever is dropped."""
 
 
-def items_of(run: wire.Run, entries: Sequence[Entry]) -> tuple[Item, ...]:
+def items_of(run: wire.Run, entries: Sequence[Entry], recalled: Mapping[str, Answered]) -> tuple[Item, ...]:
     """The instructions, and what is in the thread, as ``truncation_strategy`` leaves it.
 
-    Calls of functions stand where they were made, with what they gave. What a run wrote that then failed is not read:
+    Calls of functions, and those of hosted tools that are ``recalled``, stand where they were made, with what they
+    gave. What a run wrote that then failed is not read:
     it was written anew, or never became an answer.
     """
-    first = _first_place(run, entries)
+    first = first_place(run, entries)
     items: list[Item] = []
     if run.instructions:
         items.append(Message("system", (Text(run.instructions),), path="instructions"))
@@ -55,19 +57,26 @@ def items_of(run: wire.Run, entries: Sequence[Entry]) -> tuple[Item, ...]:
             continue
         details = step_of(entry.body).step_details
         if isinstance(details, wire.ToolCalls):
-            answered = [
-                each for each in details.tool_calls if isinstance(each, wire.FunctionCall) and _is_answered(each)
-            ]
-            items += [ToolCall(each.id, each.function.name, each.function.arguments) for each in answered]
-            items += [ToolOutput(each.id, each.function.output or "") for each in answered]
+            pairs = [pair for each in details.tool_calls if (pair := _call(each, recalled)) is not None]
+            items += [call for call, _ in pairs]
+            items += [output for _, output in pairs]
     return tuple(items)
 
 
-def _is_answered(call: wire.FunctionCall) -> bool:
-    return call.function.output is not None
+def _call(call: wire.StepCall, recalled: Mapping[str, Answered]) -> tuple[ToolCall, ToolOutput] | None:
+    """A call that was answered, and its answer."""
+    if isinstance(call, wire.FunctionCall):
+        if call.function.output is None:
+            return None
+        made = ToolCall(call.id, call.function.name, call.function.arguments)
+        return made, ToolOutput(call.id, call.function.output)
+    answered = recalled.get(call.id)
+    if answered is None:
+        return None
+    return ToolCall(call.id, answered.call.name, answered.call.arguments), ToolOutput(call.id, answered.output)
 
 
-def _first_place(run: wire.Run, entries: Sequence[Entry]) -> int:
+def first_place(run: wire.Run, entries: Sequence[Entry]) -> int:
     """The place of the oldest message that is read. What this run wrote itself is read in any case."""
     truncation = run.truncation_strategy
     if truncation is None or truncation.type != "last_messages":

@@ -23,13 +23,14 @@ from sqlalchemy import Connection
 from inhouse.access import Caller
 from inhouse.access.policies import guardrails_of
 from inhouse.api.assistants import store, wire
-from inhouse.api.assistants.reading import DoesNotFit, fitted, format_of, items_of
+from inhouse.api.assistants.reading import DoesNotFit, first_place, fitted, format_of, items_of
+from inhouse.api.assistants.recalling import Searched, recalled, searches
 from inhouse.api.assistants.state import RunState, usage
 from inhouse.api.assistants.store import Entry, StoredRun
 from inhouse.api.assistants.stores import Stores, store_ids
 from inhouse.api.assistants.telling import message_of, run_of, step_of, text, thread_of
 from inhouse.api.assistants.tools import choice_of, functions, hosted_tools
-from inhouse.api.assistants.writing import Ending, Writer, leftovers, run_error
+from inhouse.api.assistants.writing import Ending, Writer, leftovers, run_error, without_texts
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.calls import Call, Calls
 from inhouse.generation.items import GenerationRequest, Sampling
@@ -69,6 +70,8 @@ class Context(msgspec.Struct, frozen=True):
     entries: Sequence[Entry]
     resources: wire.ToolResources | None
     """Of the thread."""
+    searches: Sequence[Searched]
+    """What searches of the thread found, that the run reads again."""
     told: Sequence[dict[str, Any]]
 
 
@@ -101,9 +104,10 @@ class RunMaker:
         """The stream of a run from an event on, until it ends, waits for the client, or is deleted."""
         while True:
             news = self._news.setdefault(run_id, asyncio.Event())
-            pieces, there = await self._database.read(partial(_look, run_id=run_id, number=after))
+            pieces, run = await self._database.read(partial(_look, run_id=run_id, number=after))
+            tells = run is not None and msgspec.json.decode(run.state, type=RunState).tells_content
             batch = [
-                event
+                event if tells else without_texts(event)
                 for first, body in pieces
                 for number, event in enumerate(_events.decode(body), first)
                 if number >= after
@@ -116,7 +120,7 @@ class RunMaker:
                     return
                 after += len(batch)
                 yield batch
-            elif not there:
+            elif run is None:
                 self._news.pop(run_id, None)
                 return
             else:
@@ -255,7 +259,9 @@ class _Made:
                 self.end("incomplete")
                 return
             left = min(left, call.card.max_output_of(call.snapshot))
-        items = items_of(run, self._context.entries)
+        entries = self._context.entries
+        read_again = recalled(self._context.searches, hosted, first_place(run, entries))
+        items = items_of(run, entries, read_again)
         request = GenerationRequest(
             items=items,
             tools=functions(run.tools),
@@ -359,6 +365,11 @@ class _Made:
         if stored.status == "queued":
             store.set_run(connection, self.run.id, "in_progress", text(_with_metadata(self.run, stored)))
         self._put(connection, steps, messages)
+        if self._writer.queries:
+            # Its status and body may be somebody else's by now.
+            kept = store.find_run(connection, self.run.id) or stored
+            self._state.queries |= self._writer.queries
+            store.set_run(connection, kept.id, kept.status, kept.body, text(self._state))
         if told:
             store.add_events(connection, self.run.id, len(told), text(told))
 
@@ -398,6 +409,7 @@ class _Made:
         state.prompt_tokens += self._used.input_tokens
         state.completion_tokens += self._used.output_tokens
         state.usages.update(self._writer.usages)
+        state.queries |= self._writer.queries
         run = _with_metadata(self.run, stored)
         store.set_run(connection, run.id, run.status, text(run), text(state))
         store.add_events(connection, run.id, len(told), text(told))
@@ -414,18 +426,20 @@ def _context(connection: Connection, run_id: str) -> Context | None:
         return None
     thread = store.get_thread(connection, stored.project_id, stored.thread_id)
     pieces = store.events_from(connection, run_id, 0)
+    entries = store.entries(connection, stored.thread_id)
     return Context(
         stored,
-        store.entries(connection, stored.thread_id),
+        entries,
         thread_of(thread).tool_resources if thread is not None else None,
+        searches(connection, run_id, entries),
         [event for _, body in pieces for event in _events.decode(body)],
     )
 
 
-def _look(connection: Connection, run_id: str, number: int) -> tuple[list[tuple[int, str]], bool]:
+def _look(connection: Connection, run_id: str, number: int) -> tuple[list[tuple[int, str]], StoredRun | None]:
     # In this order: what is added in between is found when one looks again.
-    there = store.find_run(connection, run_id) is not None
-    return store.events_from(connection, run_id, number), there
+    run = store.find_run(connection, run_id)
+    return store.events_from(connection, run_id, number), run
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

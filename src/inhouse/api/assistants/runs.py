@@ -77,6 +77,7 @@ class RunsService:
         run = self._new(caller, thread_id, assistant, body)
         await self._threads.attach(caller, thread_id, body.additional_messages or (), "additional_messages")
         state = _state(caller, assistant, body)
+        state.tells_content = bool(include)
 
         def work(connection: Connection) -> None:
             store.lock_thread(connection, thread_id)

@@ -23,6 +23,10 @@ class RunState(msgspec.Struct, kw_only=True):
     """Of all turns that have ended."""
     usages: dict[str, wire.RunUsage] = {}
     """Of steps that are told it when they end."""
+    queries: dict[str, list[str]] = {}
+    """What searches looked for, by the ids of their calls: steps do not tell it, the model reads it again."""
+    tells_content: bool = False
+    """Whether streams tell what searches found with its text, as ``include`` asked."""
 
 
 def usage(prompt_tokens: int, completion_tokens: int) -> wire.RunUsage:

@@ -27,6 +27,7 @@ from inhouse.generation.events import (
 from inhouse.kit.errors import APIError, InvalidRequest, RateLimited
 from inhouse.kit.ids import new_id
 from inhouse.metering.usage import Usage
+from inhouse.tools.file_search import FileSearchCall
 from inhouse.tools.hosted import Cited, HostedItem, ItemDone, ItemStarted, ToolEvent
 
 Ending = Literal["completed", "incomplete", "failed", "cancelled", "expired"]
@@ -75,6 +76,8 @@ class Writer:
         """What has changed and is not stored yet, in order."""
         self.usages: dict[str, wire.RunUsage] = {}
         """Of steps that still wait for outputs."""
+        self.queries: dict[str, list[str]] = {}
+        """What searches looked for, by the ids of their calls."""
         self.reason = "stop"
         self._message: wire.Message | None = None
         self._text: list[str] = []
@@ -129,6 +132,8 @@ class Writer:
                     self._add_call(begun, used)
                 case ItemDone(item=item) if (done := _hosted_call(item)) is not None:
                     self._replace_call(done)
+                    if isinstance(item, FileSearchCall):
+                        self.queries[item.id] = item.queries
                 case ChoiceFinished(reason=reason):
                     self.reason = reason
                 case _:
@@ -431,6 +436,15 @@ def _output(told: Mapping[str, Any]) -> wire.Logs | wire.OutputImage | None:
     if told.get("file_id"):
         return wire.OutputImage(image=wire.OutputImageFile(file_id=told["file_id"]))
     return None
+
+
+def without_texts(event: dict[str, Any]) -> dict[str, Any]:
+    """The same of an event that was stored; it is changed in place."""
+    if event["event"].startswith("thread.run.step.") and "step_details" in event["data"]:
+        for call in event["data"]["step_details"].get("tool_calls") or ():
+            for result in call.get("file_search", {}).get("results") or ():
+                result.pop("content", None)
+    return event
 
 
 def without_content(step: wire.RunStep) -> wire.RunStep:

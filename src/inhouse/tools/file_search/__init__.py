@@ -7,7 +7,7 @@ from inhouse.tools.file_search.ingestion import Ingestion
 from inhouse.tools.file_search.service import HYBRID, VECTORS_ONLY, Found, NewFile, Search, VectorStores
 from inhouse.tools.file_search.storage_fees import StorageFees
 from inhouse.tools.file_search.sweeping import StoreSweeper
-from inhouse.tools.file_search.tool import FileSearch
+from inhouse.tools.file_search.tool import FileSearch, FileSearchCall, Result
 
 __all__ = [
     "HYBRID",
@@ -15,10 +15,12 @@ __all__ = [
     "Chunker",
     "Embedder",
     "FileSearch",
+    "FileSearchCall",
     "Found",
     "Indexes",
     "Ingestion",
     "NewFile",
+    "Result",
     "Search",
     "StorageFees",
     "StoreSweeper",

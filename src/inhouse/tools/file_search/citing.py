@@ -58,6 +58,8 @@ class Citations:
         """
         held, self._held = self._held, ""
         told: list[str | Cited] = self._told(held) if held else []
+        # Marks alone are no answer that rests on something.
+        self._cited = self._cited and _WORD.search("".join(self._said)) is not None
         if last and not self._cited:
             told += [_citation(found) for found in self._alike()]
         return told

@@ -38,6 +38,11 @@ READ_SHARE = 0.25
 CHARS_A_TOKEN = 3
 MOST_CHARS = 24_000
 """Of results that the model reads of one search: ten chunks of 800 tokens."""
+NOTHING = "Nothing was found."
+HOW_TO_CITE = (
+    "Now answer the user in your own words, from these results only where they fit. After each sentence that uses a "
+    "result, write its mark, for example 【1】."
+)
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +144,17 @@ class FileSearch(HostedTool):
             return
         results = [Result(each.file_id, each.filename, each.score, each.text, each.attributes) for each in found]
         item = msgspec.structs.replace(item, status="completed", results=results if self._tells else None)
-        yield [ItemProgress("file_search_call.completed"), ItemDone(item), Answered(call, self._shown(found))]
+        answered = Answered(call, *self._shown(found))
+        yield [ItemProgress("file_search_call.completed"), ItemDone(item), answered]
+
+    def recall(self, item: HostedItem) -> Answered | None:
+        if not isinstance(item, FileSearchCall):
+            return None
+        call = HostedCall(item.id, NAME, msgspec.json.encode({"queries": item.queries}).decode())
+        found = [
+            Found(each.file_id, each.filename, each.attributes, each.score, each.text) for each in item.results or ()
+        ]
+        return Answered(call, *self._shown(found))
 
     def read(self, text: str) -> list[str | Cited]:
         return self._citations.read(text)
@@ -158,24 +173,22 @@ class FileSearch(HostedTool):
         window = engine.window if isinstance(engine, LlamaEngine) else self._call.card.context_window
         return min(MOST_CHARS, int(window * READ_SHARE) * CHARS_A_TOKEN)
 
-    def _shown(self, found: Sequence[Found]) -> str:
-        """What the model reads: the best results, as many as there is room for."""
+    def _shown(self, found: Sequence[Found]) -> tuple[str, str]:
+        """What the model reads: the best results, as many as there is room for; with marks to set, and without."""
         if not found:
-            return "Nothing was found."
-        shown: list[str] = []
+            return NOTHING, NOTHING
+        marked: list[str] = []
+        plain: list[str] = []
         room = most = self._room()
         for each in found:
             text = each.text.strip()
-            if shown and len(text) > room:
+            if plain and len(text) > room:
                 break
             number = self._citations.number(each)
-            shown.append(f"Result 【{number}】, from {each.filename}:\n{text[:most]}")
+            marked.append(f"Result 【{number}】, from {each.filename}:\n{text[:most]}")
+            plain.append(f"From {each.filename}:\n{text[:most]}")
             room -= len(text)
-        shown.append(
-            "Now answer the user in your own words, from these results only where they fit. After each sentence that "
-            "uses a result, write its mark, for example 【1】."
-        )
-        return "\n\n".join(shown)
+        return "\n\n".join([*marked, HOW_TO_CITE]), "\n\n".join(plain)
 
 
 def _queries(arguments: str) -> list[str]:
