@@ -19,6 +19,7 @@ from inhouse.api.responses.compacting import compact, compact_if_wanted
 from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
+from inhouse.api.responses.keeping import Keeping
 from inhouse.api.responses.locking import turn_on
 from inhouse.api.responses.memory import Memory
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
@@ -38,13 +39,24 @@ ENDPOINT = "responses"
 
 
 class ResponsesService:
+    """
+    Args:
+        keeping: shared by all that keep and look for responses in this process.
+    """
+
     def __init__(
-        self, calls: Calls, database: Database, background: Background, hosts: HostedTools = NO_HOSTED_TOOLS
+        self,
+        calls: Calls,
+        database: Database,
+        background: Background,
+        hosts: HostedTools = NO_HOSTED_TOOLS,
+        keeping: Keeping | None = None,
     ) -> None:
         self._calls = calls
         self._database = database
         self._background = background
         self._hosts = hosts
+        self._keeping = keeping or Keeping(database)
 
     def _open(self, request: Request, body: wire.CreateResponse | wire.CountInputTokens) -> Call:
         if body.model is None:
@@ -71,12 +83,14 @@ class ResponsesService:
 
     async def compact(self, request: Request, body: wire.CompactResponse) -> wire.CompactedResponse:
         """A conversation in fewer words."""
+        await self._there(body)
         return await compact(self._calls, self._database, request, body)
 
     async def respond(self, request: Request, body: wire.CreateResponse) -> wire.Response:
         """Answer at once. A response that fails, or that nobody waits for any more, is not kept: its id was never
         told."""
         body = await with_prompt(self._database, request.caller.project_id, body)
+        await self._there(body)
         async with self._open(request, body) as call, self._turn(request.caller, body):
             turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
             await compact_if_wanted(self._database, call, turn)
@@ -98,6 +112,7 @@ class ResponsesService:
             memory: of the connection that it is asked for on.
         """
         body = await with_prompt(self._database, request.caller.project_id, body)
+        await self._there(body)
         writer: Writer | None = None
         turn: Turn | None = None
         call = self._open(request, body)
@@ -140,6 +155,7 @@ class ResponsesService:
     ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
         """Take note of a request, so that the next turn can go on from it. Nothing is generated, and nothing costs."""
         body = await with_prompt(self._database, request.caller.project_id, body)
+        await self._there(body)
         async with self._open(request, body) as call, self._turn(request.caller, body):
             turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts, memory.recall)
             told = turn.writer().noted(call.usage)
@@ -150,6 +166,7 @@ class ResponsesService:
     async def submit(self, request: Request, body: wire.CreateResponse) -> Turn:
         """Answer in the background. Raises for everything that can be known beforehand."""
         body = await with_prompt(self._database, request.caller.project_id, body)
+        await self._there(body)
         call = self._open(request, body)
         turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
         await self._background.submit(request.caller, turn)
@@ -201,9 +218,17 @@ class ResponsesService:
             f"look for the request ID {request_id} in the server's log."
         )
 
+    async def _there(self, body: wire.CreateResponse | wire.CountInputTokens | wire.CompactResponse) -> None:
+        """Returns when what a request goes on from is in the database."""
+        await self._keeping.stored(body.previous_response_id)
+        if not isinstance(body.input, str) and any(isinstance(item, wire.ItemReference) for item in body.input or ()):
+            await self._keeping.written()
+
     async def _keep(self, turn: Turn) -> None:
-        """Store what the turn came to; committed also if the client leaves meanwhile."""
-        if turn.stored or (turn.conversation_id is not None and turn.response.status in ("completed", "incomplete")):
+        """Store what the turn came to, also if the client leaves meanwhile."""
+        if turn.stored and turn.conversation_id is None:
+            await self._keeping.keep(store.Kept(turn.project_id, turn.to_store(), turn.input))
+        elif turn.stored or (turn.conversation_id is not None and turn.response.status in ("completed", "incomplete")):
             await asyncio.shield(self._database.submit(partial(_keep, turn=turn)))
 
     async def retrieve(self, caller: Caller, response_id: str) -> wire.Response:
@@ -216,6 +241,7 @@ class ResponsesService:
                 queue.finish(connection, response_id)
             return gone
 
+        await self._keeping.stored(response_id)
         if not await self._database.write(work):
             raise not_found(response_id)
         self._background.forget(response_id)
@@ -246,6 +272,7 @@ class ResponsesService:
 
     async def count(self, request: Request, body: wire.CountInputTokens) -> wire.InputTokens:
         project_id = request.caller.project_id
+        await self._there(body)
         async with self._open(request, body) as call:
             refuse_unsupported(call.card, body.reasoning, body.text)
             history = await gather(
@@ -258,6 +285,7 @@ class ResponsesService:
             return wire.InputTokens(input_tokens=await count_tokens(call, await declared(asked, tools.hosting)))
 
     async def _find(self, caller: Caller, response_id: str) -> store.StoredResponse:
+        await self._keeping.stored(response_id)
         stored = await self._database.read(
             partial(store.get_response, project_id=caller.project_id, response_id=response_id)
         )

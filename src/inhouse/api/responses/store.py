@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import CTE
 
+from inhouse.storage.bulk import insert_rows
 from inhouse.storage.database import lock
 from inhouse.storage.schema import conversations, response_events, response_items, responses
 
@@ -56,6 +57,14 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     output: Sequence[StoredItem] = ()
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A response with all that is stored with it."""
+
+    project_id: str
+    response: StoredResponse
+    inputs: Sequence[StoredItem]
+
+
 class StoredConversation(msgspec.Struct, frozen=True):
     """A conversation. ``metadata`` is JSON, ``created_at`` Unix microseconds."""
 
@@ -78,19 +87,38 @@ def add_response(
     connection: Connection, project_id: str, response: StoredResponse, inputs: Sequence[StoredItem]
 ) -> None:
     """Store a response with its input and what output it has."""
-    connection.execute(
-        insert(responses).values(
-            id=response.id,
-            project_id=project_id,
-            created_at=response.created_at,
-            status=response.status,
-            previous_response_id=response.previous_response_id,
-            conversation_id=response.conversation_id,
-            body=response.body,
-        )
-    )
-    _add_items(connection, project_id, inputs, response_id=response.id)
-    _add_items(connection, project_id, response.output, response_id=response.id, is_output=1)
+    add_responses(connection, [Kept(project_id, response, inputs)])
+
+
+def add_responses(connection: Connection, kept: Sequence[Kept], *, ignore_known: bool = False) -> None:
+    """Store several responses, each with its input and what output it has.
+
+    Args:
+        ignore_known: leave those alone that are stored already.
+    """
+    if ignore_known:
+        ids = [each.response.id for each in kept]
+        known = set(connection.execute(select(responses.c.id).where(responses.c.id.in_(ids))).scalars())
+        kept = [each for each in kept if each.response.id not in known]
+    insert_rows(connection, responses, [_row(each.project_id, each.response) for each in kept])
+    now = time.time_ns() // 1000
+    rows: list[dict[str, Any]] = []
+    for each in kept:
+        rows += _item_rows(each.project_id, each.inputs, now, response_id=each.response.id)
+        rows += _item_rows(each.project_id, each.response.output, now, response_id=each.response.id, is_output=1)
+    insert_rows(connection, response_items, rows)
+
+
+def _row(project_id: str, response: StoredResponse) -> dict[str, Any]:
+    return {
+        "id": response.id,
+        "project_id": project_id,
+        "created_at": response.created_at,
+        "status": response.status,
+        "previous_response_id": response.previous_response_id,
+        "conversation_id": response.conversation_id,
+        "body": response.body,
+    }
 
 
 def get_response(connection: Connection, project_id: str, response_id: str) -> StoredResponse | None:
@@ -407,25 +435,42 @@ def _add_items(
     conversation_id: str | None = None,
     place: int | None = None,
 ) -> None:
-    if not items:
-        return
     now = time.time_ns() // 1000
-    connection.execute(
-        insert(response_items),
-        [
-            {
-                "id": item.id,
-                "project_id": project_id,
-                "created_at": now,
-                "response_id": response_id,
-                "is_output": is_output,
-                "conversation_id": conversation_id,
-                "place": None if place is None else place + offset,
-                "body": item.body,
-            }
-            for offset, item in enumerate(items)
-        ],
+    rows = _item_rows(
+        project_id,
+        items,
+        now,
+        response_id=response_id,
+        is_output=is_output,
+        conversation_id=conversation_id,
+        place=place,
     )
+    insert_rows(connection, response_items, rows)
+
+
+def _item_rows(
+    project_id: str,
+    items: Sequence[StoredItem],
+    now: int,
+    *,
+    response_id: str | None = None,
+    is_output: int = 0,
+    conversation_id: str | None = None,
+    place: int | None = None,
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": item.id,
+            "project_id": project_id,
+            "created_at": now,
+            "response_id": response_id,
+            "is_output": is_output,
+            "conversation_id": conversation_id,
+            "place": None if place is None else place + offset,
+            "body": item.body,
+        }
+        for offset, item in enumerate(items)
+    ]
 
 
 def _end(connection: Connection, conversation_id: str) -> int:
