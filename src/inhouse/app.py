@@ -48,6 +48,7 @@ from inhouse.api.responses.file_search import file_search_maker
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.keeping import Keeping
 from inhouse.api.responses.mcp import mcp_maker
+from inhouse.api.responses.past import Pasts
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.api.responses.socket import ResponsesSocket
@@ -132,8 +133,9 @@ class Platform:
                 "mcp": mcp_maker(Reach(_NEAR[settings.mcp_reach]), _mcp_bounds(settings.mcp)),
             }
         )
-        background = Background(self.calls, self.database, self.jobs, hosts)
-        responses = ResponsesService(self.calls, self.database, background, hosts, self.keeping)
+        pasts = Pasts(self.database)
+        background = Background(self.calls, self.database, self.jobs, hosts, pasts)
+        responses = ResponsesService(self.calls, self.database, background, hosts, self.keeping, pasts)
         # The same faces and services once more, on calls of batches.
         held = HeldLedger(self.ledger)
         batch_calls = Calls(
@@ -142,7 +144,7 @@ class Platform:
         inside = Inside(
             operations_of(
                 Chat(ChatService(batch_calls, CompletionStore(self.database))),
-                Responses(ResponsesService(batch_calls, self.database, background, hosts, self.keeping)),
+                Responses(ResponsesService(batch_calls, self.database, background, hosts, self.keeping, pasts)),
                 Completions(CompletionsService(batch_calls)),
                 Embeddings(EmbeddingsService(batch_calls)),
                 Moderations(ModerationsService(batch_calls, Pictures(materials.fetcher))),

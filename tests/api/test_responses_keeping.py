@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from inhouse.api.responses import keeping as module
 from inhouse.api.responses import store
+from inhouse.api.responses.items import StoredItem
 from inhouse.api.responses.keeping import Keeping
-from inhouse.api.responses.store import Kept, StoredItem, StoredResponse
+from inhouse.api.responses.store import Kept, StoredResponse
 from inhouse.kit.ids import new_id
 from inhouse.storage.database import Database
 from inhouse.storage.schema import response_items, responses
