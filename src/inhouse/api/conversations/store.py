@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from inhouse.api.responses.items import Order, Page, StoredItem, add_items, page_of
 from inhouse.storage.database import lock
 from inhouse.storage.schema import conversations, response_items
+
+_MOVE = (
+    update(response_items)
+    .where(response_items.c.key == bindparam("moved"))
+    .values(conversation_id=bindparam("into"), place=bindparam("at"))
+)
 
 
 class PlacedItem(NamedTuple):
@@ -130,12 +136,9 @@ def append_response(connection: Connection, project_id: str, conversation_id: st
         .where(response_items.c.response_id == response_id, response_items.c.conversation_id.is_(None))
         .order_by(response_items.c.key)
     ).scalars()
-    for offset, key in enumerate(keys.all()):
-        connection.execute(
-            update(response_items)
-            .where(response_items.c.key == key)
-            .values(conversation_id=conversation_id, place=place + offset)
-        )
+    moved = [{"moved": key, "into": conversation_id, "at": place + offset} for offset, key in enumerate(keys.all())]
+    if moved:
+        connection.execute(_MOVE, moved)
 
 
 def conversation_page(
