@@ -44,12 +44,6 @@ def start_inhouse(mock_url: str, folder: Path, database_url: str | None = None) 
     env = {"INHOUSE_API_KEY": key, "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL, "INHOUSE_LIMITS__TIER": "off"}
     if database_url is not None:
         env["INHOUSE_DATABASE__URL"] = database_url
-    if database_url is not None:
-        env["INHOUSE_DATABASE__URL"] = database_url
-    if database_url is not None:
-        env["INHOUSE_DATABASE__URL"] = database_url
-    if database_url is not None:
-        env["INHOUSE_DATABASE__URL"] = database_url
     cli = [sys.executable, "-m", "inhouse.cli"]
     for arguments in _bindings(mock_url):
         done = subprocess.run(

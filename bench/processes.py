@@ -127,21 +127,6 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def cpu_seconds(pid: int) -> float:
-    """What one process has used, without its children, to the microsecond: its CPU clock, see clock_getcpuclockid(3)."""
-    return time.clock_gettime((~pid << 3) | 2)
-
-
-def cpu_seconds(pid: int) -> float:
-    """What one process has used, without its children, to the microsecond: its CPU clock, see clock_getcpuclockid(3)."""
-    return time.clock_gettime((~pid << 3) | 2)
-
-
-def cpu_seconds(pid: int) -> float:
-    """What one process has used, without its children, to the microsecond: its CPU clock, see clock_getcpuclockid(3)."""
-    return time.clock_gettime((~pid << 3) | 2)
-
-
 def _tree(pid: int) -> list[int]:
     members = [pid]
     for member in members:

@@ -224,7 +224,7 @@ def test_a_server_killed_in_the_middle_of_a_stream(mortal: Server) -> None:
         id = request_id(stream)
         assert server.call(id)["state"] == "open"  # on the books before its first byte left
         assert server.process is not None
-        told = client.responses.create(model=FAST, input="Say hi", max_output_tokens=8)
+        told = client.responses.create(model=FAST, input="Say hi", max_output_tokens=16)
         os.kill(server.process.pid, signal.SIGKILL)
         with pytest.raises(CONNECTION_BROKE):
             list(stream)
