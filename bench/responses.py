@@ -6,7 +6,7 @@ Both APIs stream the same answer of the same upstream, which does no work, throu
 a ratio is that within a round. Then a conversation is filled, and turns are measured at each length: with
 ``conversation``, and along a chain with ``previous_response_id``. What the upstream has to be sent, all of the
 conversation, grows with it, so a request that sends the same messages through Chat Completions is beside it, and what
-is written in the columns is CPU time of the server's process, which other work on the machine hardly changes.
+is written in the columns is CPU time of the server's process, which other work on the machine changes less than time.
 """
 
 from __future__ import annotations
