@@ -30,14 +30,20 @@ def start_relay(mock_url: str, folder: Path) -> Server:
     return Server(f"http://127.0.0.1:{port}/v1", "none", MODEL, process)
 
 
-def start_inhouse(mock_url: str, folder: Path) -> Server:
-    """As a user would: bind the model to the upstream, then serve, with authentication and metering as they come."""
+def start_inhouse(mock_url: str, folder: Path, database_url: str | None = None) -> Server:
+    """As a user would: bind the model to the upstream, then serve, with authentication and metering as they come.
+
+    Args:
+        database_url: of an empty database; None: SQLite in ``folder``.
+    """
     key = f"sk-{secrets.token_urlsafe(32)}"
     data = folder / "inhouse"
     data.mkdir(parents=True, exist_ok=True)
     log = folder / "inhouse.log"
     # A card allows 10,000 requests a minute at most; this measures what a request costs, not what a tier allows.
     env = {"INHOUSE_API_KEY": key, "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL, "INHOUSE_LIMITS__TIER": "off"}
+    if database_url is not None:
+        env["INHOUSE_DATABASE__URL"] = database_url
     cli = [sys.executable, "-m", "inhouse.cli"]
     for arguments in _bindings(mock_url):
         done = subprocess.run(

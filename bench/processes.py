@@ -122,6 +122,11 @@ def usage(pid: int) -> Usage:
     return Usage(cpu / _TICKS, memory / 1e6)
 
 
+def cpu_seconds(pid: int) -> float:
+    """What one process has used, without its children: exact, by its CPU clock, see clock_getcpuclockid(3)."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
 def _tree(pid: int) -> list[int]:
     members = [pid]
     for member in members:

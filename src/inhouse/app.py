@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -44,7 +45,9 @@ from inhouse.api.organization.faces import organization_faces
 from inhouse.api.responses.background import Background
 from inhouse.api.responses.file_search import file_search_maker
 from inhouse.api.responses.hosting import HostedTools
+from inhouse.api.responses.keeping import Keeping
 from inhouse.api.responses.mcp import mcp_maker
+from inhouse.api.responses.past import Pasts
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.api.responses.socket import ResponsesSocket
@@ -104,10 +107,8 @@ class Platform:
         self.database = Database(settings.database_url)
         self.access = Access(self.database)
         self.metrics = Metrics()
-        file = self.database.file
-        # Its whole name, so that no other database's journal lies there, by whichever way it is reached.
-        journal = None if file is None else file.resolve().with_name(f"{file.resolve().name}.ledger")
-        self.ledger = Ledger(self.database, journal)
+        self.ledger = Ledger(self.database, _beside(self.database, "ledger"))
+        self.keeping = Keeping(self.database, _beside(self.database, "responses"))
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         cache = WeightsCache(settings.cache_dir)
         self.engines = EnginePool(cache, settings.engines, settings.data_dir / "logs")
@@ -135,8 +136,9 @@ class Platform:
                 "mcp": mcp_maker(Reach(_NEAR[settings.mcp_reach]), _mcp_bounds(settings.mcp)),
             }
         )
-        background = Background(self.calls, self.database, self.jobs, hosts)
-        responses = ResponsesService(self.calls, self.database, background, hosts)
+        pasts = Pasts(self.database)
+        background = Background(self.calls, self.database, self.jobs, hosts, pasts)
+        responses = ResponsesService(self.calls, self.database, background, hosts, self.keeping, pasts)
         # The same faces and services once more, on calls of batches.
         held = HeldLedger(self.ledger)
         batch_calls = Calls(
@@ -145,7 +147,7 @@ class Platform:
         inside = Inside(
             operations_of(
                 Chat(ChatService(batch_calls, CompletionStore(self.database))),
-                Responses(ResponsesService(batch_calls, self.database, background, hosts)),
+                Responses(ResponsesService(batch_calls, self.database, background, hosts, self.keeping, pasts)),
                 Completions(CompletionsService(batch_calls)),
                 Embeddings(EmbeddingsService(batch_calls)),
                 Moderations(ModerationsService(batch_calls, Pictures(materials.fetcher))),
@@ -157,7 +159,7 @@ class Platform:
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
             Responses(responses),
-            Conversations(ConversationsService(self.database)),
+            Conversations(ConversationsService(self.database, self.keeping)),
             Completions(CompletionsService(self.calls)),
             Embeddings(EmbeddingsService(self.calls)),
             Moderations(ModerationsService(self.calls, Pictures(materials.fetcher))),
@@ -221,6 +223,7 @@ class Platform:
                 "each would allow the whole of every limit; set limits.store_url of all of them to a Valkey or Redis "
                 "server and limits.processes to their number, or limits.tier to off"
             )
+        await self.keeping.start()
         await self.catalog.bindings.refresh()
         await self.limits.start()
         if self.settings.batches.runner == "ray":
@@ -245,6 +248,7 @@ class Platform:
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self.database.close)
             last_first.push_async_callback(self.ledger.close)
+            last_first.push_async_callback(self.keeping.close)
             last_first.push_async_callback(self.limits.close)
             last_first.push_async_callback(self.engines.close)
             last_first.push_async_callback(self.webhooks.close)
@@ -280,6 +284,15 @@ class Platform:
                 await self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _beside(database: Database, name: str) -> Path | None:
+    """The folder of a journal beside a database's file; none beside a database that other machines may share."""
+    if database.file is None:
+        return None
+    # Its whole name, so that no other database's journal lies there, by whichever way it is reached.
+    file = database.file.resolve()
+    return file.with_name(f"{file.name}.{name}")
 
 
 def _mcp_bounds(mcp: MCPSettings) -> Bounds:

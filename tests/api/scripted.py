@@ -16,6 +16,7 @@ from inhouse.api.operation import Headers, Request, operations_of
 from inhouse.api.responses import wire
 from inhouse.api.responses.background import Background
 from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
+from inhouse.api.responses.keeping import Keeping
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.calls import Calls
@@ -107,7 +108,13 @@ class _Pool:
 class Platform:
     """The faces of Responses and Conversations over one database. Two on one database stand for two processes."""
 
-    def __init__(self, database: Database, engine: ScriptedEngine, hosts: HostedTools = NO_HOSTED_TOOLS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        engine: ScriptedEngine,
+        hosts: HostedTools = NO_HOSTED_TOOLS,
+        keeping: Keeping | None = None,
+    ) -> None:
         self.database = database
         self.engine = engine
         self.ledger = Ledger(database)
@@ -121,8 +128,8 @@ class Platform:
         )
         self.runner = Runner(database, lease_s=0.6, poll_s=0.05)
         self.background = Background(self.calls, database, self.runner, hosts)
-        self.service = ResponsesService(self.calls, database, self.background, hosts)
-        faces = Responses(self.service), Conversations(ConversationsService(database))
+        self.service = ResponsesService(self.calls, database, self.background, hosts, keeping)
+        faces = Responses(self.service), Conversations(ConversationsService(database, keeping))
         self.operations = {operation.id: operation for operation in operations_of(*faces)}
 
     async def call(

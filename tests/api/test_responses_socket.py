@@ -14,6 +14,7 @@ import uvicorn
 from openai import AsyncOpenAI
 from openai import NotFoundError as NoSuchResponse
 from test_hosted_loop import SEARCH, Bench, Searching, calling
+from tests.walking import migrated
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -59,6 +60,7 @@ Serve = Callable[..., Any]
 
 @pytest.fixture
 def database_url(tmp_path: Any) -> str:
+    (tmp_path / "inhouse.db").write_bytes(migrated())
     return f"sqlite:///{tmp_path / 'inhouse.db'}"
 
 

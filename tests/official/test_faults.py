@@ -224,6 +224,7 @@ def test_a_server_killed_in_the_middle_of_a_stream(mortal: Server) -> None:
         id = request_id(stream)
         assert server.call(id)["state"] == "open"  # on the books before its first byte left
         assert server.process is not None
+        told = client.responses.create(model=FAST, input="Say hi", max_output_tokens=16)
         os.kill(server.process.pid, signal.SIGKILL)
         with pytest.raises(CONNECTION_BROKE):
             list(stream)
@@ -235,6 +236,7 @@ def test_a_server_killed_in_the_middle_of_a_stream(mortal: Server) -> None:
     assert server.call(finished)["state"] == "settled"
     assert server.rows("SELECT count(*) FROM calls WHERE state = 'open'") == [(0,)]
     with server.client() as client:
+        assert client.responses.retrieve(told.id).output == told.output  # kept before its last byte left
         assert answers(client).choices
 
 

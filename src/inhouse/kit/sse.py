@@ -52,7 +52,8 @@ class EventStream(Generic[T]):
     def frame(self, batch: Sequence[T]) -> bytes:
         """The bytes of a batch. Raises TypeError for events that JSON cannot hold."""
         if self.style == "typed":
-            return b"".join([b"event: %b\ndata: %b\n\n" % (_type(event), _encode(event)) for event in batch])
+            heads = _heads
+            return b"".join([b"%b%b\n\n" % (heads.get(type(event)) or _head(event), _encode(event)) for event in batch])
         if self.style == "named":
             return b"".join([b"event: %b\ndata: %b\n\n" % _named(event) for event in batch])
         if len(batch) == 1:
@@ -78,17 +79,14 @@ def _named(event: Any) -> tuple[bytes, bytes]:
     return str(event.__struct_config__.tag).encode(), _encode(event.data)
 
 
-_types: dict[type, bytes] = {}
+_heads: dict[type, bytes] = {}
+"""What comes before the JSON of an event, by its class, where that has a tag."""
 
 
-def _type(event: Any) -> bytes:
+def _head(event: Any) -> bytes:
     cls = type(event)
-    known = _types.get(cls)
-    if known is not None:
-        return known
     config = getattr(cls, "__struct_config__", None)
     if config is not None and config.tag_field == "type":
-        _types[cls] = known = str(config.tag).encode()
-        return known
+        return _heads.setdefault(cls, b"event: %b\ndata: " % str(config.tag).encode())
     name = event["type"] if isinstance(event, dict) else event.type
-    return str(name).encode()
+    return b"event: %b\ndata: " % str(name).encode()

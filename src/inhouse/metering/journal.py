@@ -2,7 +2,8 @@
 
 To write a line to a file costs microseconds, to commit a transaction some hundred. So a call is on the books as soon as
 its line is in the file, and the database is told many at once, a little later. If the process is killed, the next one
-to look reads its lines into the database; reading them twice changes nothing, see ``booking.replay``.
+to look reads its lines into the database; reading them twice changes nothing, see ``booking.replay``. Answers that are
+kept have a journal of their own, see ``api.responses.keeping``.
 
 A journal has two files. While the lines of one are on their way into the database, new ones go into the other; a file
 is emptied once all its lines are committed. Both are locked as long as their process lives. As with the database's own
@@ -16,6 +17,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 import structlog
@@ -23,13 +25,14 @@ import structlog
 from inhouse.metering.entries import Opening, Settlement
 
 Entry = Opening | Settlement
+T = TypeVar("T")
 SUFFIX = ".jsonl"
 UNREAD = ".unread"
 """What a file with lines that cannot be read is renamed to: nobody looks at it again but people."""
 
 log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Entry)
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
 class Journal:
@@ -48,7 +51,7 @@ class Journal:
         self._parts = [_Part(folder / f"{instance}.{number}{SUFFIX}") for number in range(2)]
         self._now = self._parts[0]
 
-    def write(self, entries: Iterable[Entry]) -> None:
+    def write(self, entries: Iterable[msgspec.Struct]) -> None:
         """Returns when the entries would survive the process.
 
         Raises:
@@ -110,24 +113,25 @@ class _Part:
         os.close(self._file)
 
 
-class Abandoned:
+class Abandoned(Generic[T]):
     """The files of a process that is gone. Nobody else reads them as long as this is not closed.
 
     They belong together: what one tells of a call may have begun in any other.
     """
 
-    def __init__(self, instance: str, files: Mapping[Path, int]) -> None:
+    def __init__(self, instance: str, files: Mapping[Path, int], decoder: msgspec.json.Decoder[T]) -> None:
         self.instance = instance
         self._files = files
+        self._decoder = decoder
         self._unread: set[Path] = set()
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[T]:
         """What was written whole. A line cut short by a power cut is told of and left out."""
         for path in self._files:
             with open(path, "rb") as file:
                 for number, line in enumerate(file, 1):
                     try:
-                        yield _decoder.decode(line)
+                        yield self._decoder.decode(line)
                     except msgspec.MsgspecError as error:
                         self._unread.add(path)
                         log.error(
@@ -147,11 +151,16 @@ class Abandoned:
             os.close(file)
 
 
-def abandoned(folder: Path) -> Iterator[Abandoned]:
+def abandoned(folder: Path) -> Iterator[Abandoned[Entry]]:
     """What killed processes left, one process after the other, each closed when the next is asked for."""
+    return abandoned_of(folder, _decoder)
+
+
+def abandoned_of(folder: Path, decoder: msgspec.json.Decoder[T]) -> Iterator[Abandoned[T]]:
+    """As ``abandoned``, of journals with entries of another type."""
     for instance, paths in groupby(sorted(folder.glob(f"*{SUFFIX}")), instance_of):
         files: dict[Path, int] = {}
-        found = Abandoned(instance, files)
+        found = Abandoned(instance, files, decoder)
         try:
             if all(_locked(path, files) for path in paths) and files:
                 yield found

@@ -19,11 +19,11 @@ from inhouse.api.assistants import store, wire
 from inhouse.api.assistants.assistants import find_assistant
 from inhouse.api.assistants.store import Entry
 from inhouse.api.assistants.telling import message_of, step_of, thread_in
+from inhouse.api.conversations import store as conversations
+from inhouse.api.conversations.store import StoredConversation
 from inhouse.api.prompts.service import PromptsService
 from inhouse.api.prompts.wire import PromptContent
-from inhouse.api.responses import store as responses_store
 from inhouse.api.responses import wire as responses
-from inhouse.api.responses.store import StoredConversation
 from inhouse.api.responses.stored import stored_item
 from inhouse.kit.ids import new_id
 from inhouse.storage.database import Database
@@ -97,9 +97,7 @@ class Migrations:
             conversation = StoredConversation(
                 new_id("conv_"), thread.created_at * 1_000_000, msgspec.json.encode(metadata).decode()
             )
-            responses_store.add_conversation(
-                connection, project_id, conversation, [stored_item(item) for item in items]
-            )
+            conversations.add_conversation(connection, project_id, conversation, [stored_item(item) for item in items])
             return wire.MovedThread(
                 thread_id=thread_id, conversation_id=conversation.id, items=len(items), left_behind=left_behind
             )

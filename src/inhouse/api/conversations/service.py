@@ -11,11 +11,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from inhouse.access import Caller
-from inhouse.api.conversations import wire
-from inhouse.api.responses import store
+from inhouse.api.conversations import store, wire
+from inhouse.api.responses.items import StoredItem
+from inhouse.api.responses.keeping import Keeping
 from inhouse.api.responses.locking import refuse_if_held
+from inhouse.api.responses.past import conversation_not_found
 from inhouse.api.responses.stored import for_client, stored_item
-from inhouse.api.responses.turn import conversation_not_found, resolved
+from inhouse.api.responses.turn import resolved
+from inhouse.api.responses.wire import ItemReference
 from inhouse.kit.errors import NotFound
 from inhouse.kit.ids import new_id
 from inhouse.storage.database import Database
@@ -24,8 +27,14 @@ T = TypeVar("T")
 
 
 class ConversationsService:
-    def __init__(self, database: Database) -> None:
+    """
+    Args:
+        keeping: of the responses of this process.
+    """
+
+    def __init__(self, database: Database, keeping: Keeping | None = None) -> None:
         self._database = database
+        self._keeping = keeping or Keeping(database)
 
     async def create(self, caller: Caller, body: wire.CreateConversationRequest) -> wire.Conversation:
         items = await self._stored(caller, body.items or [])
@@ -102,7 +111,9 @@ class ConversationsService:
 
         return await self._with(caller, conversation_id, work, write=True)
 
-    async def _stored(self, caller: Caller, items: Sequence[Any]) -> list[store.StoredItem]:
+    async def _stored(self, caller: Caller, items: Sequence[Any]) -> list[StoredItem]:
+        if any(isinstance(item, ItemReference) for item in items):
+            await self._keeping.written()
         return [stored_item(item) for item in await resolved(self._database, caller.project_id, items)]
 
     async def _with(
@@ -140,7 +151,7 @@ def _told(stored: store.StoredConversation) -> wire.Conversation:
     )
 
 
-def _page(items: Sequence[store.StoredItem], *, more: bool) -> wire.ConversationItemList:
+def _page(items: Sequence[StoredItem], *, more: bool) -> wire.ConversationItemList:
     return wire.ConversationItemList(
         data=for_client(items),
         first_id=items[0].id if items else None,

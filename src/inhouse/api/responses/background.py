@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from inhouse.access import Caller
 from inhouse.access.policies import guardrails_of
 from inhouse.api.completing import padding
+from inhouse.api.conversations import store as conversations
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.compacting import compact_if_wanted
 from inhouse.api.responses.demand import demand
@@ -30,6 +31,7 @@ from inhouse.api.responses.ending import endings
 from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
 from inhouse.api.responses.locking import hold, let_go
 from inhouse.api.responses.mcp import without_secrets
+from inhouse.api.responses.past import Pasts
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredResponse
 from inhouse.api.responses.stored import body_of, response_of, stored_item
@@ -79,11 +81,19 @@ class Payload(msgspec.Struct):
 
 
 class Background:
-    def __init__(self, calls: Calls, database: Database, runner: Runner, hosts: HostedTools = NO_HOSTED_TOOLS) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        database: Database,
+        runner: Runner,
+        hosts: HostedTools = NO_HOSTED_TOOLS,
+        pasts: Pasts | None = None,
+    ) -> None:
         self._calls = calls
         self._database = database
         self._runner = runner
         self._hosts = hosts
+        self._pasts = pasts or Pasts(database)
         self._news: dict[str, asyncio.Event] = {}
         self._secrets: dict[str, list[wire.Tool]] = {}
         """Tools with their secrets, by response: these are never stored."""
@@ -256,7 +266,8 @@ class _Made:
 
     async def _answer(self, call: Call) -> None:
         payload, stored = self._payload, self._stored
-        turn = await resume(self._database, payload.project_id, call, payload.body, self._background._hosts, stored.id)
+        hosts, pasts = self._background._hosts, self._background._pasts
+        turn = await resume(self._database, pasts, payload.project_id, call, payload.body, hosts, stored.id)
         turn.response.created_at = stored.created_at // 1_000_000
         await compact_if_wanted(self._database, call, turn)
         writer = Writer(turn.response, turn.tools, logprobs=turn.logprobs, obfuscate=False, leading=turn.leading)
@@ -301,7 +312,7 @@ class _Made:
             if (happened := WEBHOOKS.get(response.status)) is not None:
                 record(connection, project_id, happened, stored.id)
             if stored.conversation_id is not None and response.status in ("completed", "incomplete"):
-                store.append_response(connection, project_id, stored.conversation_id, stored.id)
+                conversations.append_response(connection, project_id, stored.conversation_id, stored.id)
 
 
 def _add_events(connection: Connection, response_id: str, told: Sequence[wire.ResponseStreamEvent]) -> None:

@@ -11,11 +11,12 @@ from inhouse.api.operation import Request
 from inhouse.api.responses import wire
 from inhouse.api.responses.compaction import Compacted, carried, opened, seal
 from inhouse.api.responses.demand import demand
+from inhouse.api.responses.past import Pasts
 from inhouse.api.responses.reading import read
 from inhouse.api.responses.reading_items import core_items
-from inhouse.api.responses.stored import for_client, input_items, stored_item
+from inhouse.api.responses.stored import for_client, stored_item
 from inhouse.api.responses.summary import MOST_TOKENS, summarize
-from inhouse.api.responses.turn import Turn, gather, given_items, resolved
+from inhouse.api.responses.turn import Turn, given_items, resolved
 from inhouse.api.responses.writing import response_usage
 from inhouse.calls import Call, Calls
 from inhouse.engines.upstream import Upstream
@@ -32,7 +33,7 @@ USUAL_SHARE = 0.8
 
 
 async def compact(
-    calls: Calls, database: Database, request: Request, body: wire.CompactResponse
+    calls: Calls, database: Database, pasts: Pasts, request: Request, body: wire.CompactResponse
 ) -> wire.CompactedResponse:
     """A conversation in fewer words: its user's messages as they are, and a compaction item for the rest.
 
@@ -53,9 +54,9 @@ async def compact(
         tier=body.service_tier,
         streams=False,
     ) as call:
-        history = await gather(database, project_id, body.previous_response_id, None)
+        past = await pasts.gather(project_id, body.previous_response_id, None)
         new = await resolved(database, project_id, given_items(body.input))
-        before, after = await opened(database, project_id, input_items(history), new)
+        before, after = await opened(database, project_id, past.items, new)
         items = [*before, *after]
         if not items:
             raise InvalidRequest(

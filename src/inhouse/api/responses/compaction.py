@@ -61,16 +61,16 @@ async def unseal(database: Database, project_id: str, content: str) -> Compacted
 
 
 async def opened(
-    database: Database, project_id: str, history: Sequence[wire.InputItem], new: Sequence[wire.InputItem]
+    database: Database, project_id: str, history: list[wire.InputItem], new: Sequence[wire.InputItem]
 ) -> tuple[list[wire.InputItem], list[wire.InputItem]]:
     """What the model reads of both: what the last compaction item carries in place of it and of all before it.
 
-    Every item of the new ones is checked.
+    Every item of the new ones is checked. A history that is read as it is, is given back itself.
 
     Raises:
         InvalidRequest: as ``unseal``.
     """
-    before, after = list(history), list(new)
+    before, after = history, list(new)
     for index, item in enumerate(new):
         if isinstance(item, wire.InputCompaction):
             compacted = await unseal(database, project_id, item.encrypted_content)

@@ -14,8 +14,8 @@ from functools import partial
 
 from sqlalchemy import Connection, delete, insert, select
 
-from inhouse.api.responses import store
-from inhouse.api.responses.turn import conversation_not_found
+from inhouse.api.conversations.store import get_conversation
+from inhouse.api.responses.past import conversation_not_found
 from inhouse.jobs import queue
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.ids import new_id
@@ -68,7 +68,7 @@ def hold(connection: Connection, project_id: str, conversation_id: str, turn: st
         InvalidRequest: ``conversation_locked``.
     """
     refuse_if_held(connection, conversation_id)
-    if store.get_conversation(connection, project_id, conversation_id) is None:
+    if get_conversation(connection, project_id, conversation_id) is None:
         raise conversation_not_found(conversation_id)
     connection.execute(delete(conversation_turns).where(conversation_turns.c.conversation_id == conversation_id))
     connection.execute(insert(conversation_turns).values(conversation_id=conversation_id, turn=turn, instance=instance))

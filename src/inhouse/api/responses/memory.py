@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from inhouse.api.responses.store import StoredItem
-from inhouse.api.responses.stored import stored_item
+from inhouse.api.responses.past import Past
 from inhouse.api.responses.turn import Turn
 
 
@@ -23,18 +22,16 @@ class Memory:
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._known: OrderedDict[str, tuple[list[StoredItem], int]] = OrderedDict()
+        self._known: OrderedDict[str, Past] = OrderedDict()
 
-    def recall(self, response_id: str) -> list[StoredItem] | None:
-        """The items that a turn after this response goes on from."""
-        found = self._known.get(response_id)
-        return None if found is None else found[0]
+    def recall(self, response_id: str) -> Past | None:
+        """What a turn after this response goes on from."""
+        return self._known.get(response_id)
 
     def remember(self, turn: Turn) -> None:
         """Keep what a turn came to."""
-        items = [*turn.history, *turn.input, *(stored_item(item) for item in turn.response.output)]
-        self._known[turn.response.id] = items, sum(len(item.body) for item in items)
-        while len(self._known) > self._most or sum(size for _, size in self._known.values()) > self._most_bytes:
+        self._known[turn.response.id] = turn.past.then([*turn.input, *turn.to_store().output])
+        while len(self._known) > self._most or sum(past.characters for past in self._known.values()) > self._most_bytes:
             self._known.popitem(last=False)
 
     def forget(self, response_id: str | None) -> None:

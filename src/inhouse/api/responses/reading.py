@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from inhouse.api.responses import wire
 from inhouse.api.responses.hosting import HostedTools
-from inhouse.api.responses.reading_items import core_items
+from inhouse.api.responses.reading_items import Reading, core_items
 from inhouse.api.responses.reading_tools import Toolbox, toolbox
 from inhouse.calls import Call
 from inhouse.catalog.cards import Card
@@ -95,6 +95,7 @@ def read(
     *,
     prompt: Sequence[wire.InputItem] = (),
     history: int = 0,
+    begun: Reading | None = None,
 ) -> GenerationRequest:
     """The request in the core's terms.
 
@@ -102,12 +103,13 @@ def read(
         items: of the conversation so far and of this request.
         prompt: what the saved prompt begins with.
         history: how many of them are of the conversation.
+        begun: a reading of the conversation, which is read on.
 
     Raises:
         InvalidRequest: the model does not take a parameter, a value, or two of them together.
     """
     _check_approved(body, items, history)
-    read = [*core_items(prompt, first=len(prompt)), *core_items(items, first=history)]
+    read = [*core_items(prompt, first=len(prompt)), *core_items(items, first=history, begun=begun)]
     return GenerationRequest(
         items=_with_instructions(body.instructions, read),
         tools=tools.tools,

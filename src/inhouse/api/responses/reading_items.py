@@ -21,31 +21,113 @@ def full_name(namespace: Any, name: str) -> str:
     return f"{namespace}{NAMESPACE_MARK}{name}" if namespace else name
 
 
-def core_items(items: Sequence[wire.InputItem], *, first: int = 0, paired: bool = True) -> list[Item]:
+class Reading:
+    """A conversation as the core takes it, read item by item; a copy can be read on from where this one is.
+
+    Args:
+        paired: refuse calls without outputs, and outputs without calls.
+    """
+
+    def __init__(self, *, paired: bool = True) -> None:
+        self._paired = paired
+        self._read: list[Item] = []
+        self._made: dict[str, None] = {}
+        self._answered: set[str] = set()
+        self._asked: dict[str, tuple[wire.MCPApprovalRequest, int]] = {}
+        """Requests for approval, and where their calls stand if they are denied."""
+        self._denied: dict[str, str] = {}
+        """What the model reads of calls that the client did not allow, by the id of the request for it."""
+
+    def copy(self) -> Reading:
+        other = Reading(paired=self._paired)
+        other._read = self._read.copy()
+        other._made = self._made.copy()
+        other._answered = self._answered.copy()
+        other._asked = self._asked.copy()
+        other._denied = self._denied.copy()
+        return other
+
+    def add(self, item: wire.InputItem, path: str) -> None:
+        """The next item. Compaction items must have been opened.
+
+        Args:
+            path: told in errors.
+
+        Raises:
+            InvalidRequest: an output lacks its call, or an approval the request for it.
+        """
+        match item:
+            case wire.InputMessage(role=role, content=content):
+                self._read.append(Message(role, _parts(content), path=path))
+                return
+            case wire.InputFunctionCall(call_id=id) | wire.InputCustomToolCall(call_id=id):
+                self._made[id] = None
+            case wire.InputFunctionCallOutput(call_id=id):
+                self._answer(id or "", "function")
+            case wire.InputCustomToolCallOutput(call_id=id):
+                self._answer(id or "", "custom tool")
+            case wire.MCPApprovalRequest(id=id):
+                self._asked[id] = item, len(self._read)
+            case wire.InputMCPApprovalResponse():
+                self._decide(item)
+        self._read += _read(item, path)
+
+    def items(self) -> list[Item]:
+        """What was read.
+
+        Raises:
+            InvalidRequest: a call lacks its output.
+        """
+        if self._paired:
+            for id in self._made:
+                if id not in self._answered:
+                    raise InvalidRequest(f"No tool output found for function call {id}.", param="input")
+        read = self._read.copy()
+        for id in reversed(self._asked):
+            if (told := self._denied.get(id)) is not None:
+                request, place = self._asked[id]
+                call = ToolCall(id, seen_name(request.server_label, request.name), request.arguments)
+                read[place:place] = [call, ToolOutput(id, told)]
+        return read
+
+    def _answer(self, id: str, kind: str) -> None:
+        """The model must see of every call what came of it, and nothing that answers no call."""
+        if self._paired and id not in self._made:
+            raise InvalidRequest(f"No tool call found for {kind} call output with call_id {id}.", param="input")
+        self._answered.add(id)
+
+    def _decide(self, item: wire.InputMCPApprovalResponse) -> None:
+        if item.approval_request_id not in self._asked:
+            raise InvalidRequest(
+                f"No approval request found for approval response with approval_request_id {item.approval_request_id}.",
+                param="input",
+            )
+        if not item.approve:
+            reason = f" The reason: {item.reason}" if item.reason else ""
+            self._denied[item.approval_request_id] = f"The user did not allow this call.{reason}"
+
+
+def core_items(
+    items: Sequence[wire.InputItem], *, first: int = 0, paired: bool = True, begun: Reading | None = None
+) -> list[Item]:
     """Items for the core. Compaction items must have been opened.
 
     Args:
         first: how many of them are history; the others' places are told in errors.
-        paired: refuse calls without outputs, and outputs without calls.
+        paired: as for ``Reading``.
+        begun: a reading of that history, which is read on.
 
     Raises:
         InvalidRequest: a call lacks its output, or an output its call.
     """
-    if paired:
-        _check_pairs(items)
-    denied = _denied(items)
-    read: list[Item] = []
-    for index, item in enumerate(items):
-        if isinstance(item, wire.MCPApprovalRequest):
-            read += denied.get(item.id, ())
-        read += _read(item, f"input[{index - first}]" if index >= first else "input")
-    return read
+    reading = begun or Reading(paired=paired)
+    for index in range(0 if begun is None else first, len(items)):
+        reading.add(items[index], f"input[{index - first}]" if index >= first else "input")
+    return reading.items()
 
 
 def _read(item: wire.InputItem, path: str) -> Iterator[Item]:
     match item:
-        case wire.InputMessage(role=role, content=content):
-            yield Message(role, _parts(content), path=path)
         case wire.InputFunctionCall(call_id=id, name=name, namespace=namespace, arguments=arguments):
             yield ToolCall(id, full_name(namespace, name), arguments)
         case wire.InputCustomToolCall(call_id=id, name=name, namespace=namespace, input=text):
@@ -138,49 +220,6 @@ def _output(call_id: str, output: str | Sequence[Any], path: str) -> Iterator[It
     yield ToolOutput(call_id, "".join(part.text for part in parts if isinstance(part, Text)))
     if others := tuple(part for part in parts if not isinstance(part, Text)):
         yield Message("user", others, path=path)
-
-
-def _denied(items: Sequence[wire.InputItem]) -> dict[str, tuple[Item, ...]]:
-    """Calls that the client did not allow, by the id of the request for it: what the model reads of them."""
-    asked = {item.id: item for item in items if isinstance(item, wire.MCPApprovalRequest)}
-    denied: dict[str, tuple[Item, ...]] = {}
-    for item in items:
-        if not isinstance(item, wire.InputMCPApprovalResponse):
-            continue
-        request = asked.get(item.approval_request_id)
-        if request is None:
-            raise InvalidRequest(
-                f"No approval request found for approval response with approval_request_id {item.approval_request_id}.",
-                param="input",
-            )
-        if not item.approve:
-            reason = f" The reason: {item.reason}" if item.reason else ""
-            denied[request.id] = (
-                ToolCall(request.id, seen_name(request.server_label, request.name), request.arguments),
-                ToolOutput(request.id, f"The user did not allow this call.{reason}"),
-            )
-    return denied
-
-
-def _check_pairs(items: Sequence[wire.InputItem]) -> None:
-    """The model must see of every call what came of it, and nothing that answers no call."""
-    made: dict[str, None] = {}
-    answered: set[str] = set()
-    for item in items:
-        match item:
-            case wire.InputFunctionCall(call_id=id) | wire.InputCustomToolCall(call_id=id):
-                made[id] = None
-            case wire.InputFunctionCallOutput(call_id=id) if id not in made:
-                raise InvalidRequest(f"No tool call found for function call output with call_id {id}.", param="input")
-            case wire.InputCustomToolCallOutput(call_id=id) if id not in made:
-                raise InvalidRequest(
-                    f"No tool call found for custom tool call output with call_id {id}.", param="input"
-                )
-            case wire.InputFunctionCallOutput(call_id=id) | wire.InputCustomToolCallOutput(call_id=id):
-                answered.add(id or "")
-    for id in made:
-        if id not in answered:
-            raise InvalidRequest(f"No tool output found for function call {id}.", param="input")
 
 
 def _json(value: Any) -> str:

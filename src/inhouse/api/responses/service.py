@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from inhouse.access import Caller
+from inhouse.api.conversations import store as conversations
 from inhouse.api.operation import Request
 from inhouse.api.prompts.service import with_prompt
 from inhouse.api.responses import store, wire
@@ -19,11 +20,13 @@ from inhouse.api.responses.compacting import compact, compact_if_wanted
 from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.hosting import NO_HOSTED_TOOLS, HostedTools
+from inhouse.api.responses.keeping import Keeping
 from inhouse.api.responses.locking import turn_on
 from inhouse.api.responses.memory import Memory
+from inhouse.api.responses.past import Pasts
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
-from inhouse.api.responses.stored import for_client, input_items, response_of
-from inhouse.api.responses.turn import Turn, conversation_of, gather, given_items, prepare
+from inhouse.api.responses.stored import for_client, response_of
+from inhouse.api.responses.turn import Recall, Turn, conversation_of, given_items, prepare
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
 from inhouse.generation.core import count_tokens
@@ -38,13 +41,26 @@ ENDPOINT = "responses"
 
 
 class ResponsesService:
+    """
+    Args:
+        keeping, pasts: shared by all that keep and look for responses in this process.
+    """
+
     def __init__(
-        self, calls: Calls, database: Database, background: Background, hosts: HostedTools = NO_HOSTED_TOOLS
+        self,
+        calls: Calls,
+        database: Database,
+        background: Background,
+        hosts: HostedTools = NO_HOSTED_TOOLS,
+        keeping: Keeping | None = None,
+        pasts: Pasts | None = None,
     ) -> None:
         self._calls = calls
         self._database = database
         self._background = background
         self._hosts = hosts
+        self._keeping = keeping or Keeping(database)
+        self._pasts = pasts or Pasts(database)
 
     def _open(self, request: Request, body: wire.CreateResponse | wire.CountInputTokens) -> Call:
         if body.model is None:
@@ -69,16 +85,23 @@ class ResponsesService:
         conversation_id = conversation_of(body.conversation)
         return turn_on(self._database, caller.project_id, conversation_id, lambda: self._calls.instance)
 
+    async def _prepare(
+        self, request: Request, call: Call, body: wire.CreateResponse, recall: Recall | None = None
+    ) -> Turn:
+        return await prepare(self._database, self._pasts, request.caller.project_id, call, body, self._hosts, recall)
+
     async def compact(self, request: Request, body: wire.CompactResponse) -> wire.CompactedResponse:
         """A conversation in fewer words."""
-        return await compact(self._calls, self._database, request, body)
+        await self._there(body)
+        return await compact(self._calls, self._database, self._pasts, request, body)
 
     async def respond(self, request: Request, body: wire.CreateResponse) -> wire.Response:
         """Answer at once. A response that fails, or that nobody waits for any more, is not kept: its id was never
         told."""
         body = await with_prompt(self._database, request.caller.project_id, body)
+        await self._there(body)
         async with self._open(request, body) as call, self._turn(request.caller, body):
-            turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
+            turn = await self._prepare(request, call, body)
             await compact_if_wanted(self._database, call, turn)
             writer = turn.writer()
             writer.begin()
@@ -98,6 +121,7 @@ class ResponsesService:
             memory: of the connection that it is asked for on.
         """
         body = await with_prompt(self._database, request.caller.project_id, body)
+        await self._there(body)
         writer: Writer | None = None
         turn: Turn | None = None
         call = self._open(request, body)
@@ -105,7 +129,7 @@ class ResponsesService:
         try:
             async with call, self._turn(request.caller, body):
                 recall = memory.recall if memory is not None else None
-                turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts, recall)
+                turn = await self._prepare(request, call, body, recall)
                 await compact_if_wanted(self._database, call, turn)
                 async with aclosing(turn.answer(call)) as batches:
                     async for batch in batches:
@@ -140,8 +164,9 @@ class ResponsesService:
     ) -> AsyncGenerator[Sequence[wire.ResponseStreamEvent], None]:
         """Take note of a request, so that the next turn can go on from it. Nothing is generated, and nothing costs."""
         body = await with_prompt(self._database, request.caller.project_id, body)
+        await self._there(body)
         async with self._open(request, body) as call, self._turn(request.caller, body):
-            turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts, memory.recall)
+            turn = await self._prepare(request, call, body, memory.recall)
             told = turn.writer().noted(call.usage)
             await self._keep(turn)
             memory.remember(turn)
@@ -150,8 +175,9 @@ class ResponsesService:
     async def submit(self, request: Request, body: wire.CreateResponse) -> Turn:
         """Answer in the background. Raises for everything that can be known beforehand."""
         body = await with_prompt(self._database, request.caller.project_id, body)
+        await self._there(body)
         call = self._open(request, body)
-        turn = await prepare(self._database, request.caller.project_id, call, body, self._hosts)
+        turn = await self._prepare(request, call, body)
         await self._background.submit(request.caller, turn)
         return turn
 
@@ -201,9 +227,20 @@ class ResponsesService:
             f"look for the request ID {request_id} in the server's log."
         )
 
+    async def _there(self, body: wire.CreateResponse | wire.CountInputTokens | wire.CompactResponse) -> None:
+        """Returns when what a request goes on from is in the database."""
+        await self._keeping.stored(body.previous_response_id)
+        if not isinstance(body.input, str) and any(isinstance(item, wire.ItemReference) for item in body.input or ()):
+            await self._keeping.written()
+
     async def _keep(self, turn: Turn) -> None:
-        """Store what the turn came to; committed also if the client leaves meanwhile."""
-        if turn.stored or (turn.conversation_id is not None and turn.response.status in ("completed", "incomplete")):
+        """Store what the turn came to, also if the client leaves meanwhile."""
+        if turn.stored and turn.conversation_id is None:
+            to_store = turn.to_store()
+            past = turn.past.then([*turn.input, *to_store.output])
+            self._pasts.remember(turn.project_id, turn.response.id, past, turn.body.previous_response_id)
+            await self._keeping.keep(store.Kept(turn.project_id, to_store, turn.input))
+        elif turn.stored or (turn.conversation_id is not None and turn.response.status in ("completed", "incomplete")):
             await asyncio.shield(self._database.submit(partial(_keep, turn=turn)))
 
     async def retrieve(self, caller: Caller, response_id: str) -> wire.Response:
@@ -216,9 +253,11 @@ class ResponsesService:
                 queue.finish(connection, response_id)
             return gone
 
+        await self._keeping.stored(response_id)
         if not await self._database.write(work):
             raise not_found(response_id)
         self._background.forget(response_id)
+        self._pasts.forget(caller.project_id, response_id)
         return wire.ResponseDeleted(id=response_id)
 
     async def input_items(
@@ -246,18 +285,18 @@ class ResponsesService:
 
     async def count(self, request: Request, body: wire.CountInputTokens) -> wire.InputTokens:
         project_id = request.caller.project_id
+        await self._there(body)
         async with self._open(request, body) as call:
             refuse_unsupported(call.card, body.reasoning, body.text)
-            history = await gather(
-                self._database, project_id, body.previous_response_id, conversation_of(body.conversation)
-            )
-            before, after = await opened(self._database, project_id, input_items(history), given_items(body.input))
+            past = await self._pasts.gather(project_id, body.previous_response_id, conversation_of(body.conversation))
+            before, after = await opened(self._database, project_id, past.items, given_items(body.input))
             items = [*before, *after]
             tools = tools_of(call, body, items, self._hosts)
             asked = read_for_count(body, items, tools, history=len(before))
             return wire.InputTokens(input_tokens=await count_tokens(call, await declared(asked, tools.hosting)))
 
     async def _find(self, caller: Caller, response_id: str) -> store.StoredResponse:
+        await self._keeping.stored(response_id)
         stored = await self._database.read(
             partial(store.get_response, project_id=caller.project_id, response_id=response_id)
         )
@@ -272,9 +311,9 @@ def _keep(connection: Connection, turn: Turn) -> None:
     if turn.stored:
         store.add_response(connection, turn.project_id, to_store, turn.input)
         if turn.conversation_id is not None and ended:
-            store.append_response(connection, turn.project_id, turn.conversation_id, turn.response.id)
+            conversations.append_response(connection, turn.project_id, turn.conversation_id, turn.response.id)
     elif turn.conversation_id is not None:
-        store.append(connection, turn.project_id, turn.conversation_id, [*turn.input, *to_store.output])
+        conversations.append(connection, turn.project_id, turn.conversation_id, [*turn.input, *to_store.output])
 
 
 def not_found(response_id: str) -> NotFound:

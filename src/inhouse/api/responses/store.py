@@ -1,4 +1,4 @@
-"""Stored responses, conversations and their items: the queries. Each is bound to a project; another project's rows do
+"""Stored responses and their items: the queries. Each is bound to a project; another project's rows do
 not exist for it.
 
 An item is stored once, with the response or the conversation it came with. A response that goes on from another one
@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     and_,
     delete,
-    func,
     insert,
     literal,
     or_,
@@ -30,18 +28,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import CTE
 
-from inhouse.storage.database import lock
-from inhouse.storage.schema import conversations, response_events, response_items, responses
+from inhouse.api.conversations.store import items_before
+from inhouse.api.responses.items import Order, Page, StoredItem, add_items, item_rows, page_of
+from inhouse.storage.bulk import insert_rows
+from inhouse.storage.schema import response_events, response_items, responses
 
-Order = Literal["asc", "desc"]
 LIVE = ("queued", "in_progress")
-
-
-class StoredItem(msgspec.Struct, frozen=True):
-    """An item: its id, and its JSON as a client receives it."""
-
-    id: str
-    body: str
 
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,19 +48,12 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     output: Sequence[StoredItem] = ()
 
 
-class StoredConversation(msgspec.Struct, frozen=True):
-    """A conversation. ``metadata`` is JSON, ``created_at`` Unix microseconds."""
+class Kept(msgspec.Struct, frozen=True):
+    """A response with all that is stored with it."""
 
-    id: str
-    created_at: int
-    metadata: str
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Some items of a list, and whether more follow."""
-
-    items: Sequence[StoredItem]
-    more: bool
+    project_id: str
+    response: StoredResponse
+    inputs: Sequence[StoredItem]
 
 
 # Responses
@@ -78,19 +63,38 @@ def add_response(
     connection: Connection, project_id: str, response: StoredResponse, inputs: Sequence[StoredItem]
 ) -> None:
     """Store a response with its input and what output it has."""
-    connection.execute(
-        insert(responses).values(
-            id=response.id,
-            project_id=project_id,
-            created_at=response.created_at,
-            status=response.status,
-            previous_response_id=response.previous_response_id,
-            conversation_id=response.conversation_id,
-            body=response.body,
-        )
-    )
-    _add_items(connection, project_id, inputs, response_id=response.id)
-    _add_items(connection, project_id, response.output, response_id=response.id, is_output=1)
+    add_responses(connection, [Kept(project_id, response, inputs)])
+
+
+def add_responses(connection: Connection, kept: Sequence[Kept], *, ignore_known: bool = False) -> None:
+    """Store several responses, each with its input and what output it has.
+
+    Args:
+        ignore_known: leave those alone that are stored already.
+    """
+    if ignore_known:
+        ids = [each.response.id for each in kept]
+        known = set(connection.execute(select(responses.c.id).where(responses.c.id.in_(ids))).scalars())
+        kept = [each for each in kept if each.response.id not in known]
+    insert_rows(connection, responses, [_row(each.project_id, each.response) for each in kept])
+    now = time.time_ns() // 1000
+    rows: list[dict[str, Any]] = []
+    for each in kept:
+        rows += item_rows(each.project_id, each.inputs, now, response_id=each.response.id)
+        rows += item_rows(each.project_id, each.response.output, now, response_id=each.response.id, is_output=1)
+    insert_rows(connection, response_items, rows)
+
+
+def _row(project_id: str, response: StoredResponse) -> dict[str, Any]:
+    return {
+        "id": response.id,
+        "project_id": project_id,
+        "created_at": response.created_at,
+        "status": response.status,
+        "previous_response_id": response.previous_response_id,
+        "conversation_id": response.conversation_id,
+        "body": response.body,
+    }
 
 
 def get_response(connection: Connection, project_id: str, response_id: str) -> StoredResponse | None:
@@ -141,7 +145,7 @@ def end_response(
         .returning(responses.c.project_id)
     ).scalar()
     if held is not None:
-        _add_items(connection, held, output, response_id=response_id, is_output=1)
+        add_items(connection, held, output, response_id=response_id, is_output=1)
     return held is not None
 
 
@@ -166,17 +170,31 @@ def own_input(connection: Connection, response_id: str) -> list[StoredItem]:
 
 def chain(connection: Connection, project_id: str, response_id: str) -> list[StoredItem] | None:
     """All items up to a response and with it, oldest first. None if it, or one it goes on from, is not there."""
-    links = _links(project_id, response_id)
-    root = connection.execute(select(links).order_by(links.c.depth.desc()).limit(1)).one_or_none()
-    if root is None or root.previous is not None:
+    start = start_of_chain(connection, project_id, response_id)
+    if start is None:
         return None
+    links = _links(project_id, response_id)
     rows = connection.execute(
         select(response_items.c.id, response_items.c.body)
         .join(links, response_items.c.response_id == links.c.id)
         .order_by(links.c.depth.desc(), response_items.c.key)
     )
-    before = _conversation_before(connection, root.id, root.conversation_id) if root.conversation_id else []
-    return before + [StoredItem(row.id, row.body) for row in rows]
+    before = items_before(connection, *start) if start.conversation_id is not None else []
+    return before + [StoredItem(id, body) for id, body in rows]
+
+
+class ChainStart(NamedTuple):
+    """The first response of a chain, and the conversation it is in."""
+
+    id: str
+    conversation_id: str | None
+
+
+def start_of_chain(connection: Connection, project_id: str, response_id: str) -> ChainStart | None:
+    """Where a chain begins. None if the response, or one it goes on from, is not there."""
+    links = _links(project_id, response_id)
+    first = connection.execute(select(links).order_by(links.c.depth.desc()).limit(1)).one_or_none()
+    return None if first is None or first.previous is not None else ChainStart(first.id, first.conversation_id)
 
 
 def input_page(
@@ -206,7 +224,7 @@ def input_page(
     of_it = of_it.order_by(
         *((steps[0].desc(), steps[1].asc()) if order == "asc" else (steps[0].asc(), steps[1].desc()))
     )
-    return _page(connection, of_it, limit)
+    return page_of(connection, of_it, limit)
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -252,127 +270,6 @@ def items_by_id(connection: Connection, project_id: str, ids: Sequence[str]) -> 
     return {row.id: row.body for row in rows}
 
 
-# Conversations
-
-
-def add_conversation(
-    connection: Connection, project_id: str, conversation: StoredConversation, items: Sequence[StoredItem]
-) -> None:
-    connection.execute(
-        insert(conversations).values(
-            id=conversation.id,
-            project_id=project_id,
-            created_at=conversation.created_at,
-            metadata=conversation.metadata,
-        )
-    )
-    append(connection, project_id, conversation.id, items)
-
-
-def get_conversation(connection: Connection, project_id: str, conversation_id: str) -> StoredConversation | None:
-    row = connection.execute(
-        select(conversations).where(conversations.c.project_id == project_id, conversations.c.id == conversation_id)
-    ).one_or_none()
-    return None if row is None else StoredConversation(row.id, row.created_at, row.metadata)
-
-
-def set_metadata(
-    connection: Connection, project_id: str, conversation_id: str, metadata: str
-) -> StoredConversation | None:
-    """The conversation with its new metadata, or None if there is none of this id."""
-    connection.execute(
-        update(conversations)
-        .where(conversations.c.project_id == project_id, conversations.c.id == conversation_id)
-        .values(metadata=metadata)
-    )
-    return get_conversation(connection, project_id, conversation_id)
-
-
-def delete_conversation(connection: Connection, project_id: str, conversation_id: str) -> bool:
-    """Whether there was one to delete. Items that belong to a response stay there."""
-    gone = connection.execute(
-        delete(conversations).where(conversations.c.project_id == project_id, conversations.c.id == conversation_id)
-    ).rowcount
-    if not gone:
-        return False
-    inside = response_items.c.conversation_id == conversation_id
-    connection.execute(delete(response_items).where(inside, response_items.c.response_id.is_(None)))
-    connection.execute(update(response_items).where(inside).values(conversation_id=None, place=None))
-    return True
-
-
-def conversation_items(connection: Connection, conversation_id: str) -> list[StoredItem]:
-    """All items of a conversation, oldest first."""
-    rows = connection.execute(
-        select(response_items.c.id, response_items.c.body)
-        .where(response_items.c.conversation_id == conversation_id)
-        .order_by(response_items.c.place)
-    )
-    return [StoredItem(row.id, row.body) for row in rows]
-
-
-def append(connection: Connection, project_id: str, conversation_id: str, items: Sequence[StoredItem]) -> None:
-    """Add items at the end of a conversation."""
-    _add_items(connection, project_id, items, conversation_id=conversation_id, place=_end(connection, conversation_id))
-
-
-def append_response(connection: Connection, project_id: str, conversation_id: str, response_id: str) -> None:
-    """Add the input and the output of a stored response at the end of its conversation, if that still is there."""
-    if get_conversation(connection, project_id, conversation_id) is None:
-        return
-    place = _end(connection, conversation_id)
-    keys = connection.execute(
-        select(response_items.c.key)
-        .where(response_items.c.response_id == response_id, response_items.c.conversation_id.is_(None))
-        .order_by(response_items.c.key)
-    ).scalars()
-    for offset, key in enumerate(keys.all()):
-        connection.execute(
-            update(response_items)
-            .where(response_items.c.key == key)
-            .values(conversation_id=conversation_id, place=place + offset)
-        )
-
-
-def conversation_page(
-    connection: Connection, conversation_id: str, *, after: str | None, limit: int, order: Order
-) -> Page | None:
-    """Some items of a conversation. None if ``after`` names none of them."""
-    place = response_items.c.place
-    query = select(response_items.c.id, response_items.c.body).where(
-        response_items.c.conversation_id == conversation_id
-    )
-    if after is not None:
-        edge = connection.execute(
-            select(place)
-            .where(response_items.c.conversation_id == conversation_id, response_items.c.id == after)
-            .order_by(place.desc())
-            .limit(1)
-        ).scalar_one_or_none()
-        if edge is None:
-            return None
-        query = query.where(place > edge if order == "asc" else place < edge)
-    return _page(connection, query.order_by(place.asc() if order == "asc" else place.desc()), limit)
-
-
-def conversation_item(connection: Connection, conversation_id: str, item_id: str) -> StoredItem | None:
-    row = connection.execute(
-        select(response_items.c.id, response_items.c.body)
-        .where(response_items.c.conversation_id == conversation_id, response_items.c.id == item_id)
-        .order_by(response_items.c.place.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else StoredItem(row.id, row.body)
-
-
-def delete_conversation_item(connection: Connection, conversation_id: str, item_id: str) -> bool:
-    """Whether there was one to delete. An item that belongs to a response stays there."""
-    inside = and_(response_items.c.conversation_id == conversation_id, response_items.c.id == item_id)
-    gone = connection.execute(delete(response_items).where(inside, response_items.c.response_id.is_(None))).rowcount
-    left = connection.execute(update(response_items).where(inside).values(conversation_id=None, place=None)).rowcount
-    return gone + left > 0
-
-
 # Events of background responses
 
 
@@ -410,17 +307,6 @@ def _links(project_id: str, response_id: str) -> CTE:
     )
 
 
-def _conversation_before(connection: Connection, response_id: str, conversation_id: str) -> list[StoredItem]:
-    """What a conversation held before a response in it."""
-    place = response_items.c.place
-    inside = response_items.c.conversation_id == conversation_id
-    start = select(func.min(place)).where(inside, response_items.c.response_id == response_id).scalar_subquery()
-    rows = connection.execute(
-        select(response_items.c.id, response_items.c.body).where(inside, place < start).order_by(place)
-    )
-    return [StoredItem(row.id, row.body) for row in rows]
-
-
 def _own_items(connection: Connection, response_id: str, *, is_output: int) -> list[StoredItem]:
     rows = connection.execute(
         select(response_items.c.id, response_items.c.body)
@@ -428,48 +314,3 @@ def _own_items(connection: Connection, response_id: str, *, is_output: int) -> l
         .order_by(response_items.c.key)
     )
     return [StoredItem(row.id, row.body) for row in rows]
-
-
-def _add_items(
-    connection: Connection,
-    project_id: str,
-    items: Sequence[StoredItem],
-    *,
-    response_id: str | None = None,
-    is_output: int = 0,
-    conversation_id: str | None = None,
-    place: int | None = None,
-) -> None:
-    if not items:
-        return
-    now = time.time_ns() // 1000
-    connection.execute(
-        insert(response_items),
-        [
-            {
-                "id": item.id,
-                "project_id": project_id,
-                "created_at": now,
-                "response_id": response_id,
-                "is_output": is_output,
-                "conversation_id": conversation_id,
-                "place": None if place is None else place + offset,
-                "body": item.body,
-            }
-            for offset, item in enumerate(items)
-        ],
-    )
-
-
-def _end(connection: Connection, conversation_id: str) -> int:
-    """The first free place of a conversation, which nobody else takes before this transaction ends."""
-    lock(connection, f"conversation {conversation_id}")
-    last = connection.execute(
-        select(func.max(response_items.c.place)).where(response_items.c.conversation_id == conversation_id)
-    ).scalar()
-    return 0 if last is None else last + 1
-
-
-def _page(connection: Connection, query: Select[Any], limit: int) -> Page:
-    rows = [StoredItem(row.id, row.body) for row in connection.execute(query.limit(limit + 1))]
-    return Page(rows[:limit], len(rows) > limit)

@@ -8,8 +8,9 @@ from typing import Any, cast
 import msgspec
 
 from inhouse.api.responses import wire
+from inhouse.api.responses.items import StoredItem
 from inhouse.api.responses.mcp import without_secrets
-from inhouse.api.responses.store import StoredItem, StoredResponse
+from inhouse.api.responses.store import StoredResponse
 from inhouse.kit.ids import new_id
 
 _PREFIXES = {

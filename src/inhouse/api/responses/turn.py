@@ -15,21 +15,26 @@ from inhouse.api.prompts.service import prompt_messages
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.hosting import HostedTools
+from inhouse.api.responses.items import StoredItem
 from inhouse.api.responses.mcp import told_server
 from inhouse.api.responses.moderating import told_moderation
+from inhouse.api.responses.past import NOTHING, Past, Pasts
 from inhouse.api.responses.reading import LOGPROBS, check, read, tools_of
 from inhouse.api.responses.reading_tools import Toolbox
-from inhouse.api.responses.store import StoredItem, StoredResponse
+from inhouse.api.responses.store import StoredResponse
 from inhouse.api.responses.stored import body_of, input_items, stored_item
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call
 from inhouse.generation.events import ChoiceFinished, Event
 from inhouse.generation.items import FunctionTool, GenerationRequest
 from inhouse.generation.loop import respond
-from inhouse.kit.errors import InvalidRequest, NotFound
+from inhouse.kit.errors import NotFound
 from inhouse.kit.ids import new_id
 from inhouse.storage.database import Database
 from inhouse.tools.hosted import ToolEvent
+
+Recall = Callable[[str], Past | None]
+"""What a turn after a response goes on from, where a connection remembers it."""
 
 
 class Turn(msgspec.Struct, kw_only=True):
@@ -53,7 +58,7 @@ class Turn(msgspec.Struct, kw_only=True):
     """Output that is there before the model answers."""
     answers: bool = True
     """Whether the model answers at all."""
-    history: list[StoredItem] = []
+    past: Past = NOTHING
     """What it goes on from."""
 
     @property
@@ -98,47 +103,53 @@ class Turn(msgspec.Struct, kw_only=True):
 
 async def prepare(
     database: Database,
+    pasts: Pasts,
     project_id: str,
     call: Call,
     body: wire.CreateResponse,
     hosts: HostedTools,
-    recall: Callable[[str], list[StoredItem] | None] | None = None,
+    recall: Recall | None = None,
 ) -> Turn:
     """Check a request and gather what it goes on from.
 
     Args:
-        recall: the items that a turn after a response goes on from, if they are at hand.
+        recall: asked before the database.
 
     Raises:
         InvalidRequest, NotFound
     """
     check(call, body)
     conversation_id = conversation_of(body.conversation)
-    history = None
+    past = None
     if recall is not None and body.previous_response_id is not None and conversation_id is None:
-        history = recall(body.previous_response_id)
-    if history is None:
-        history = await gather(database, project_id, body.previous_response_id, conversation_id)
+        past = recall(body.previous_response_id)
+    if past is None:
+        past = await pasts.gather(project_id, body.previous_response_id, conversation_id)
     new = await resolved(database, project_id, given_items(body.input))
     said = await prompt_messages(database, project_id, body.prompt)
-    items = await opened(database, project_id, input_items(history), new)
-    turn = _turn(project_id, call, body, hosts, conversation_id, said, *items)
+    items = await opened(database, project_id, past.items, new)
+    turn = _turn(project_id, call, body, hosts, conversation_id, said, past, *items)
     turn.input = [stored_item(item) for item in new if not isinstance(item, wire.CompactionTrigger)]
-    turn.history = history
     return turn
 
 
 async def resume(
-    database: Database, project_id: str, call: Call, body: wire.CreateResponse, hosts: HostedTools, response_id: str
+    database: Database,
+    pasts: Pasts,
+    project_id: str,
+    call: Call,
+    body: wire.CreateResponse,
+    hosts: HostedTools,
+    response_id: str,
 ) -> Turn:
     """The turn of a response whose input is stored already. Raises as ``prepare``."""
     conversation_id = conversation_of(body.conversation)
-    history = await gather(database, project_id, body.previous_response_id, conversation_id)
+    past = await pasts.gather(project_id, body.previous_response_id, conversation_id)
     own = await database.read(partial(store.own_input, response_id=response_id))
     said = await prompt_messages(database, project_id, body.prompt)
     new = [*input_items(own), *triggers(body)]
-    items = await opened(database, project_id, input_items(history), new)
-    turn = _turn(project_id, call, body, hosts, conversation_id, said, *items)
+    items = await opened(database, project_id, past.items, new)
+    turn = _turn(project_id, call, body, hosts, conversation_id, said, past, *items)
     turn.response.id = response_id
     turn.input = own
     return turn
@@ -151,6 +162,7 @@ def _turn(
     hosts: HostedTools,
     conversation_id: str | None,
     prompt: list[wire.InputMessage],
+    past: Past,
     history: list[wire.InputItem],
     new: list[wire.InputItem],
 ) -> Turn:
@@ -161,7 +173,15 @@ def _turn(
     return Turn(
         project_id=project_id,
         body=body,
-        request=read(call, body, items, tools, prompt=prompt, history=len(history)),
+        request=read(
+            call,
+            body,
+            items,
+            tools,
+            prompt=prompt,
+            history=len(history),
+            begun=past.reading() if history is past.items else None,
+        ),
         tools=tools,
         response=_response(call, body, tools, conversation_id, prompt, now // 1_000_000),
         created_at=now,
@@ -169,6 +189,7 @@ def _turn(
         conversation_id=conversation_id,
         items=items,
         prompt=prompt,
+        past=past,
     )
 
 
@@ -186,45 +207,6 @@ def triggers(body: wire.CreateResponse) -> list[wire.InputItem]:
 
 def conversation_of(given: str | wire.ConversationReference | None) -> str | None:
     return given.id if isinstance(given, wire.ConversationReference) else given
-
-
-async def gather(
-    database: Database, project_id: str, previous_response_id: str | None, conversation_id: str | None
-) -> list[StoredItem]:
-    """The items that a request goes on from.
-
-    Raises:
-        InvalidRequest: both are given, or the previous response is not there.
-        NotFound: the conversation is not there.
-    """
-    if previous_response_id is not None and conversation_id is not None:
-        raise InvalidRequest(
-            "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Ensure you are only providing "
-            "one of them.",
-            param="previous_response_id",
-            code="mutually_exclusive_parameters",
-        )
-    if previous_response_id is not None:
-        chain = await database.read(partial(store.chain, project_id=project_id, response_id=previous_response_id))
-        if chain is None:
-            raise InvalidRequest(
-                f"Previous response with id '{previous_response_id}' not found.",
-                param="previous_response_id",
-                code="previous_response_not_found",
-            )
-        return chain
-    if conversation_id is not None:
-        found = await database.read(
-            partial(store.get_conversation, project_id=project_id, conversation_id=conversation_id)
-        )
-        if found is None:
-            raise conversation_not_found(conversation_id)
-        return await database.read(partial(store.conversation_items, conversation_id=conversation_id))
-    return []
-
-
-def conversation_not_found(conversation_id: str) -> NotFound:
-    return NotFound(f"Conversation with id '{conversation_id}' not found.", param="conversation_id")
 
 
 async def resolved(database: Database, project_id: str, items: Sequence[wire.InputItem]) -> list[wire.InputItem]:

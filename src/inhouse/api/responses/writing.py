@@ -172,19 +172,25 @@ class Writer:
             self._end_part(message)
             self._begin_text()
         assert message.text is not None
-        message.text.append(event.text)
+        delta = event.text
+        message.text.append(delta)
         told: list[wire.Logprob] = []
         if self._logprobs and event.logprobs:
             told = [_logprob(entry) for entry in event.logprobs]
             message.logprobs += told
-        self._tell(
+        # Nearly all of a stream is this event: it is made in one go.
+        self._out.append(
             wire.OutputTextDelta(
-                **message.place(),
-                delta=event.text,
+                sequence_number=self.sequence,
+                item_id=message.id,
+                output_index=message.index,
+                content_index=len(message.parts),
+                delta=delta,
                 logprobs=told,
-                obfuscation=self._padding(event.text),
+                obfuscation=padding(len(delta)) if self._obfuscate else msgspec.UNSET,
             )
         )
+        self.sequence += 1
 
     def _cite(self, told: Mapping[str, Any]) -> None:
         """The text that is open rests on something, up to here."""
@@ -244,12 +250,13 @@ class Writer:
 
     def _message(self) -> _Message:
         """The message that is open; a new one if none is."""
-        if not isinstance(self._open, _Message):
+        message = self._open
+        if type(message) is not _Message:
             self._close("completed")
             self._open = message = _Message(new_id("msg_"), len(self.response.output))
             item = wire.OutputMessage(id=message.id, status="in_progress", content=[])
             self._tell(wire.OutputItemAdded(output_index=message.index, item=item))
-        return self._open
+        return message
 
     def _start_call(self, started: ToolCallStarted) -> None:
         self._close("completed")
