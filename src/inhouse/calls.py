@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from inhouse.access import Caller
 from inhouse.catalog import Catalog, Resolved
 from inhouse.catalog.cards import Card, Snapshot
 from inhouse.documents import Documents
-from inhouse.engines.deployments import Embedded
+from inhouse.engines.deployments import WORD_VECTORS, Embedded
 from inhouse.engines.hosted import HostedEngine
 from inhouse.engines.hosts import Kind
 from inhouse.engines.llama.engine import LlamaEngine
@@ -242,6 +243,11 @@ class Call:
         if isinstance(engine, LlamaEngine) or (isinstance(engine, HostedEngine) and engine.kind != kind):
             raise EngineFailed(f"{self.deployment.id} is not a model for {kind}")
         return engine
+
+    @property
+    def word_vectors(self) -> Path | None:
+        """Folder of the word vectors that help to find things in a long prompt, where they are on this machine."""
+        return self._engines.folder_of(WORD_VECTORS)
 
     @property
     def project_id(self) -> str:

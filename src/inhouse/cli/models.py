@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from getpass import getuser
@@ -16,12 +16,21 @@ from rich.table import Table
 
 from inhouse.catalog.cards import Card, load_cards
 from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
-from inhouse.engines.deployments import Deployment, Embedded, Hosted, Remote, deployment_of, weights_of
+from inhouse.engines.deployments import (
+    WORD_VECTORS,
+    Deployment,
+    Embedded,
+    Hosted,
+    Remote,
+    deployment_of,
+    weights_of,
+)
 from inhouse.engines.hosts import HOSTS, Kind
 from inhouse.engines.upstream import Target, UpstreamSpec
 from inhouse.engines.weights import (
     Manifest,
     WeightsCache,
+    WeightsError,
     bundled_manifests,
     find_manifest,
     inspect_gguf,
@@ -183,7 +192,7 @@ def use(
         with_database(settings, work)
 
 
-def pull_deployments(settings: Settings, deployments: Iterable[Deployment]) -> None:
+def pull_deployments(settings: Settings, deployments: Sequence[Deployment]) -> None:
     """Pull the weights that deployments on this machine lack."""
     cache = WeightsCache(settings.cache_dir)
     wanted: dict[str, Manifest] = {}
@@ -192,6 +201,14 @@ def pull_deployments(settings: Settings, deployments: Iterable[Deployment]) -> N
     for manifest in wanted.values():
         if cache.missing(manifest):
             pull_with_bar(cache, manifest)
+    vectors = find_manifest(WORD_VECTORS)
+    if any(isinstance(each, Embedded | Remote) and each.window_strategy == "read" for each in deployments) and (
+        cache.missing(vectors)
+    ):
+        try:
+            pull_with_bar(cache, vectors)
+        except WeightsError as error:
+            out.print(f"Long prompts are searched by words alone: {error}", style="yellow")
 
 
 def describe(deployment: Deployment | None) -> str:

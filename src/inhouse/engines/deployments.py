@@ -20,6 +20,10 @@ WindowStrategy = Literal["native", "read", "truncate"]
 part (see ``generation.reading``), or its oldest items are dropped, as ``truncation: auto`` asks for."""
 
 
+WORD_VECTORS = "wordllama-l2-supercat-256"
+"""The weights that help a deployment to find what it reads. It reads without them, too, by words alone."""
+
+
 class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """Weights run by this machine's own engine (llama.cpp). Everything that decides answers is pinned.
 

@@ -129,6 +129,11 @@ class EnginePool:
             "ready" if state == "ready" else "failed" if state in ("failed", "backoff") else "stopped",
         )
 
+    def folder_of(self, weights: str) -> Path | None:
+        """Where weights are that no engine runs, by the id of their manifest; None where they are not here."""
+        manifest = find_manifest(weights)
+        return None if self._cache.missing(manifest) else self._cache.folder(manifest)
+
     async def close(self) -> None:
         await asyncio.gather(*(engine.close() for engine in self._engines.values()))
 

@@ -138,6 +138,7 @@ async def _read(
             characters=int(wanted * per_token),
             most_whole=max(0, int((room - around - wanted) * per_token)),
             per_token=per_token,
+            vectors=call.word_vectors,
         )
     except SearchFailed as error:
         raise EngineFailed(str(error)) from error
@@ -229,6 +230,7 @@ async def fitted_for_upstream(
             characters=int(wanted * per_token),
             most_whole=max(0, int((room * 0.9 - wanted) * per_token) - _around(request)),
             per_token=per_token,
+            vectors=call.word_vectors,
         )
     except SearchFailed as error:
         raise EngineFailed(str(error)) from error

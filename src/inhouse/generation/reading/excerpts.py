@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -125,7 +126,7 @@ class Excerpts:
         for first, last in spans:
             if first > end:
                 out.append(f"\n{self._mark(first - end)}\n")
-            out.append(source.text[first:last])
+            out.append(source.text[max(first, end) : last])
             end = max(end, last)
         return "".join(out).strip("\n")
 
@@ -145,6 +146,7 @@ async def excerpts(
     characters: int,
     most_whole: int,
     per_token: float,
+    vectors: Path | None = None,
 ) -> Excerpts:
     """Find what to read of a request.
 
@@ -152,6 +154,7 @@ async def excerpts(
         characters: of passages that will be read.
         most_whole: characters of what is read whole, at most.
         per_token: characters.
+        vectors: folder of the word vectors, if they are here.
 
     Raises:
         SearchFailed
@@ -175,7 +178,9 @@ async def excerpts(
     if not texts:
         return Excerpts(request, made, [], per_token)
     async with shelf.searches:
-        found = await searched(Job(texts, indexes, made.question, _SPARE * characters))
+        found = await searched(
+            Job(texts, indexes, made.question, _SPARE * characters, str(vectors) if vectors else None)
+        )
     _keep(shelf, keys, found)
     passages = [
         Passage(origin[text][0], origin[text][1] + first, origin[text][1] + last)
