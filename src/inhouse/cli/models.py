@@ -142,6 +142,18 @@ def use(
     read_tokens: Annotated[
         int | None, typer.Option(min=256, help="Tokens of the passages that are read of a longer prompt.")
     ] = None,
+    whole_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Tokens that are read in parts, with a note on each, where a question is about all of a longer "
+            "prompt; 0 for none.",
+        ),
+    ] = None,
+    search_steps: Annotated[
+        int | None,
+        typer.Option(min=0, max=8, help="Times that the model may ask for a further search in a longer prompt."),
+    ] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Sequences that are generated at once.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Where a request names none.")] = None,
@@ -159,7 +171,11 @@ def use(
         if sum([bool(weights), bool(upstream), none]) != 1:
             raise Refused("name weights, or --upstream, or --none")
         deployment: Deployment | None = None
-        reading: dict[str, Any] = {"read_tokens": read_tokens}
+        reading: dict[str, Any] = {
+            "read_tokens": read_tokens,
+            "whole_tokens": whole_tokens,
+            "search_steps": search_steps or 0,
+        }
         if window_strategy is not None:
             reading["window_strategy"] = window_strategy.value
         if upstream:
@@ -171,10 +187,11 @@ def use(
         elif weights:
             local = _local(card, weights)
             if isinstance(local, Hosted):
-                if (window, window_strategy, read_tokens, temperature, top_p) != (None, None, None, None, None):
+                texts_only = (window, window_strategy, read_tokens, whole_tokens, search_steps, temperature, top_p)
+                if any(each is not None for each in texts_only):
                     raise Refused(
-                        "--window, --window-strategy, --read-tokens, --temperature and --top-p are for models that "
-                        "write text"
+                        "--window, --window-strategy, --read-tokens, --whole-tokens, --search-steps, --temperature and "
+                        "--top-p are for models that write text"
                     )
                 deployment = msgspec.structs.replace(local, slots=slots, threads=threads, options=_options(option))
             elif option:

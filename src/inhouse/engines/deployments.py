@@ -45,6 +45,11 @@ class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_d
     window_strategy: WindowStrategy = "read"
     read_tokens: int | None = None
     """Tokens of passages that are read of a longer prompt."""
+    whole_tokens: int | None = None
+    """Tokens that are read in parts, with a note on each, where a question is about all of a longer prompt; 0: none,
+    passages are spread over it; None: what suits the deployment."""
+    search_steps: int = 0
+    """Times that the model may ask for a further search before it answers. Each costs a reading of the passages."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Embedded:
@@ -134,6 +139,8 @@ class Remote(msgspec.Struct, tag="upstream", frozen=True, kw_only=True, omit_def
     """Tokens; None asks the server, and trusts the card if it does not tell."""
     window_strategy: WindowStrategy = "native"
     read_tokens: int | None = None
+    whole_tokens: int | None = None
+    search_steps: int = 0
 
     @cached_property
     def id(self) -> str:

@@ -18,10 +18,10 @@ from inhouse.engines.upstream import Upstream
 from inhouse.generation import tokens
 from inhouse.generation.items import GenerationRequest, Item, Message, ToolCall, ToolOutput
 from inhouse.generation.prompt import Piece, prompt_pieces, prompt_tokens
-from inhouse.generation.reading.excerpts import excerpts
+from inhouse.generation.reading.passes import Allowance, reading
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.shelf import Beginning, Key, content_key, shelf_of
-from inhouse.generation.reading.worker import SearchFailed
+from inhouse.generation.reading.steps import of_engine, of_upstream
 from inhouse.kit.errors import InvalidRequest
 from inhouse.limits.demand import CHARACTERS_PER_TOKEN
 
@@ -29,11 +29,15 @@ ROOM_FOR_ANSWER = 1024
 """Tokens kept free for the answer where the request names no limit."""
 READ_TOKENS = 1_500
 """Tokens of passages that an embedded model reads of a longer prompt: what two cores read in some 15 s."""
+WHOLE_TOKENS = 4_500
+"""Tokens that an embedded model reads in parts for a question about all of a longer prompt: some 40 s of two cores.
+Another server does so only where its deployment says how many, since each part is a request that may cost money."""
+PART_TOKENS = 1_500
 UPSTREAM_SHARE = 0.5
 """Of an upstream's window, likewise."""
 _SURELY_FITS = 4_096
 """Characters that every window holds."""
-READ_HEADER = "x-inhouse-read"
+READ_HEADER, READING_HEADER = "x-inhouse-read", "x-inhouse-reading"
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -129,19 +133,25 @@ async def _read(
     shelf = shelf_of(engine)
     per_token = max(0.1, characters / measured.total)
     around = int(_around(request) / per_token)
-    wanted = max(1, min(_deployment(call).read_tokens or READ_TOKENS, (room - around) * 2 // 3))
-    try:
-        found = await excerpts(
-            shelf,
-            call.project_id,
-            request,
+    deployment = _deployment(call)
+    wanted = max(1, min(deployment.read_tokens or READ_TOKENS, (room - around) * 2 // 3))
+    of_all = WHOLE_TOKENS if deployment.whole_tokens is None else deployment.whole_tokens
+    made = await reading(
+        shelf,
+        call.project_id,
+        request,
+        Allowance(
             characters=int(wanted * per_token),
             most_whole=max(0, int((room - around - wanted) * per_token)),
             per_token=per_token,
-            vectors=call.word_vectors,
-        )
-    except SearchFailed as error:
-        raise EngineFailed(str(error)) from error
+            of_all=int(min(of_all, measured.total) * per_token),
+            of_part=int(min(PART_TOKENS, wanted) * per_token),
+            searches=deployment.search_steps,
+        ),
+        of_engine(call, engine),
+        call.word_vectors,
+    )
+    found = made.found
     bare = len(await prompt_tokens(engine, found.with_passages(0)))
     most = min(room, bare + wanted)
     passages = found.passages_within(int(wanted * per_token))
@@ -153,14 +163,16 @@ async def _read(
         passages = min(passages - 1, passages * wanted // max(1, len(prompt) - bare))
     for key in measured.beginnings:
         shelf.keep_seen(key)
-    tell_reading(call, len(prompt), measured.total)
+    tell_reading(call, made.read + len(prompt), measured.total, made.how)
     return Fitted(shorter, prompt, measured.total, measured.reused)
 
 
-def tell_reading(call: Call, read: int, total: int) -> None:
-    """Say with the answer how many tokens of how many the model read: in the usage, and in a header."""
+def tell_reading(call: Call, read: int, total: int, how: str) -> None:
+    """Say with the answer how many tokens of how many the model read, and how: in the usage, and in headers."""
+    read = min(read, total)  # notes on all parts, and then the notes, may be more
     call.usage.unread_tokens += total - read
     call.tell(READ_HEADER, f"{read}/{total}")
+    call.tell(READING_HEADER, how)
 
 
 async def _dropped(
@@ -221,23 +233,28 @@ async def fitted_for_upstream(
     if total <= room * 0.9:
         return request, 0
     per_token = max(0.1, characters / max(1, total))
-    wanted = min(_deployment(call).read_tokens or max(READ_TOKENS, int(window * UPSTREAM_SHARE)), int(room * 0.8))
-    try:
-        found = await excerpts(
-            shelf_of(upstream),
-            call.project_id,
-            request,
+    deployment = _deployment(call)
+    wanted = min(deployment.read_tokens or max(READ_TOKENS, int(window * UPSTREAM_SHARE)), int(room * 0.8))
+    made = await reading(
+        shelf_of(upstream),
+        call.project_id,
+        request,
+        Allowance(
             characters=int(wanted * per_token),
             most_whole=max(0, int((room * 0.9 - wanted) * per_token) - _around(request)),
             per_token=per_token,
-            vectors=call.word_vectors,
-        )
-    except SearchFailed as error:
-        raise EngineFailed(str(error)) from error
+            of_all=int(min(deployment.whole_tokens or 0, total) * per_token),
+            of_part=int(wanted * per_token),
+            searches=deployment.search_steps,
+        ),
+        of_upstream(call, upstream),
+        call.word_vectors,
+    )
+    found = made.found
     shorter = found.with_passages(found.passages_within(int(wanted * per_token)))
     read = round(sum(map(_length, shorter.items)) / per_token)
-    tell_reading(call, read, total)
-    return shorter, total - read
+    tell_reading(call, min(total, made.read + read), total, made.how)
+    return shorter, max(0, total - read - made.read)
 
 
 def _deployment(call: Call) -> Embedded | Remote:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inhouse.generation.reading.passages import MOST
 from inhouse.generation.reading.ranking import STOP, Corpus, Index, hash_of, index, words_of
 
 if TYPE_CHECKING:
@@ -46,12 +45,19 @@ _MISSED = 8
 _RARE = 0.01
 """A word in at most this share of the passages may lead further."""
 _SENTENCE = re.compile(r"[^.!?\n]+")
+_ALL = (
+    r"(texts?|documents?|conversations?|books?|files?|transcripts?|reports?|inputs?|chapters|sections|records|messages)"
+)
 _WHOLE = re.compile(
     r"\b(summar\w+|tl;?dr|overview|outline|gist|key (points|takeaways|ideas)|main (points|ideas|themes|topics)|"
-    r"(entire|whole|full) (text|document|conversation|book|file|transcript|report|input)|"
-    r"what (is|are) (this|these|the (text|document|book|file|report)s?) about|zusammenfass\w*|résum\w+|resum\w+)",
+    rf"(entire|whole|full) {_ALL}|what (is|are) (this|these|the {_ALL}) about|"
+    r"count (all|every|each|the|how)|how (many times|often)|number of (times|occurrences|mentions)|in total\b|"
+    r"(list|name|enumerate) (all|every|each)|"
+    rf"(compare|contrast|rank|sort|order|group|classify) (all|every|each|the {_ALL})|"
+    r"most (common|frequent|often)|zusammenfass\w*|wie oft|résum\w+|combien de fois|resum\w+|cuántas veces)",
     re.IGNORECASE,
 )
+"""Questions about the whole: to summarise, to count, to list or compare everything."""
 
 Span = tuple[int, int, int]
 """Number of a text, first character and character after the last one."""
@@ -230,7 +236,10 @@ class _Finder:
     def _spread(self, characters: int) -> None:
         """The first passage of each of as many equal parts of the prompt as fit."""
         count = len(self._corpus)
-        parts = min(count, max(1, characters // MOST))
+        if not count:
+            return
+        average = sum(map(len, self._job.texts)) / count
+        parts = min(count, max(1, int(characters / average)))
         scores = [0.0] * count
         for part in range(parts):
             scores[part * count // parts] = 1.0
