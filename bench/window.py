@@ -5,11 +5,8 @@
     python -m bench.window --url http://127.0.0.1:8080/v1 --key sk-... --depths 5   # whole answers of a running server
 
 The text is made from a seed: documentation, code, JSON records, logs and talk of some 100 common words, so that every
-word of it stands in thousands of places. What is asked for:
-
-    one      one sentence, hidden at a depth; the question uses its words
-    similar  one of 35 sentences that differ in one word only
-    two      an answer that needs two sentences, far apart, of which the question names only the first
+word of it stands in thousands of places. What is asked for is in ``bench.needles``; how much of it is found at which
+length and depth, in ``bench.grid``.
 """
 
 from __future__ import annotations
@@ -21,63 +18,24 @@ import random
 import statistics
 import time
 
-from bench.haystack import CITIES, haystack, hide
+from bench.grid import CHARACTERS_PER_TOKEN
+from bench.haystack import haystack, hide
+from bench.needles import KINDS
 from inhouse.generation.items import Message, Text
 from inhouse.generation.reading.plan import plan
 from inhouse.generation.reading.search import Found, Job
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.worker import searched
 
-CHARACTERS_PER_TOKEN = 4.06
-"""Of the made text, by Qwen's tokenizer."""
-Asked = tuple[dict[str, float], str, list[str]]
-"""Sentences with their depths, the question, and what must be found."""
 
-
-def one(rng: random.Random, depth: float) -> Asked:
-    city, code = rng.choice(CITIES), str(rng.randint(1_000_000, 9_999_999))
-    return {f"The access code for the archive of {city} is {code}.": depth}, _asks(city), [code]
-
-
-def similar(rng: random.Random, depth: float) -> Asked:
-    city, code = rng.choice(CITIES), str(rng.randint(1_000_000, 9_999_999))
-    hidden = {
-        f"The access code for the archive of {other} is {rng.randint(1_000_000, 9_999_999)}.": rng.random()
-        for other in CITIES
-        if other != city
-    }
-    return hidden | {f"The access code for the archive of {city} is {code}.": depth}, _asks(city), [code]
-
-
-def two(rng: random.Random, depth: float) -> Asked:
-    city, code = rng.choice(CITIES), str(rng.randint(1_000_000, 9_999_999))
-    keeper = (
-        f"{rng.choice(['Mirela', 'Tobias', 'Yasmin', 'Edgar'])} {rng.choice(['Okonkwo', 'Lindqvist', 'Marchetti'])}"
-    )
-    return (
-        {
-            f"The archive of {city} is kept by {keeper}.": depth,
-            f"{keeper} can be called at extension {code}.": 1 - depth,
-        },
-        f"At which extension can the keeper of the archive of {city} be called?",
-        [keeper, code],
-    )
-
-
-KINDS = {"one": one, "similar": similar, "two": two}
-
-
-def _asks(city: str) -> str:
-    return f"What is the access code for the archive of {city}?"
-
-
-async def retrieval(tokens: int, needles: int, read: int) -> None:
+async def retrieval(tokens: int, needles: int, read: int, kinds: list[str]) -> None:
     """Recall of the search alone, and how long it takes."""
     characters = int(read * CHARACTERS_PER_TOKEN)
     blocks = haystack(int(tokens * CHARACTERS_PER_TOKEN))
     print(f"{tokens:,} tokens, {read:,} of them read, {needles} questions of each kind")
     print("| question | found | first search s | with its index s |\n|---|---|---|---|")
-    for kind, make in KINDS.items():
+    for kind in kinds:
+        make = KINDS[kind]
         rng = random.Random(7)
         right, cold, warm = 0, [], []
         for number in range(needles):
@@ -154,13 +112,13 @@ def main() -> None:
     parser.add_argument("--key", default="")
     parser.add_argument("--model", default="gpt-4.1")
     parser.add_argument("--depths", type=int, default=5)
-    parser.add_argument("--kinds", nargs="*", default=["one"], choices=list(KINDS))
+    parser.add_argument("--kinds", nargs="*", default=["one", "similar", "two"], choices=list(KINDS))
     parser.add_argument("--again", action="store_true", help="ask everything twice, to see what is remembered")
     args = parser.parse_args()
     if args.url:
         asyncio.run(answers(args.url, args.key, args.model, args.tokens, args.depths, args.kinds, args.again))
     else:
-        asyncio.run(retrieval(args.tokens, args.needles, args.read))
+        asyncio.run(retrieval(args.tokens, args.needles, args.read, args.kinds))
 
 
 if __name__ == "__main__":

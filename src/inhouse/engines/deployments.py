@@ -20,6 +20,11 @@ WindowStrategy = Literal["native", "read", "truncate"]
 part (see ``generation.reading``), or its oldest items are dropped, as ``truncation: auto`` asks for."""
 
 
+READ_TOKENS = 1_500
+"""Tokens of passages that an embedded model reads of a longer prompt: what two cores read in some 10 s."""
+WHOLE_TOKENS = 4_500
+"""Tokens that an embedded model reads in parts for a question about all of a longer prompt: some 40 s of two cores.
+Another server does so only where its deployment says how many, since each part is a request that may cost money."""
 WORD_VECTORS = "wordllama-l2-supercat-256"
 """The weights that help a deployment to find what it reads. It reads without them, too, by words alone."""
 

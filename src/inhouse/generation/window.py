@@ -12,7 +12,7 @@ import contextlib
 import msgspec
 
 from inhouse.calls import Call
-from inhouse.engines.deployments import Embedded, Hosted, Remote
+from inhouse.engines.deployments import READ_TOKENS, WHOLE_TOKENS, Embedded, Hosted, Remote
 from inhouse.engines.protocol import EngineFailed, TextEngine
 from inhouse.engines.upstream import Upstream
 from inhouse.generation import tokens
@@ -27,12 +27,8 @@ from inhouse.limits.demand import CHARACTERS_PER_TOKEN
 
 ROOM_FOR_ANSWER = 1024
 """Tokens kept free for the answer where the request names no limit."""
-READ_TOKENS = 1_500
-"""Tokens of passages that an embedded model reads of a longer prompt: what two cores read in some 15 s."""
-WHOLE_TOKENS = 4_500
-"""Tokens that an embedded model reads in parts for a question about all of a longer prompt: some 40 s of two cores.
-Another server does so only where its deployment says how many, since each part is a request that may cost money."""
 PART_TOKENS = 1_500
+"""Tokens of one part of which a note is taken."""
 UPSTREAM_SHARE = 0.5
 """Of an upstream's window, likewise."""
 _SURELY_FITS = 4_096
@@ -65,7 +61,8 @@ async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> 
     """The request as its deployment reads it.
 
     Where the client asks for truncation, or the deployment truncates, the oldest items that do not fit are dropped;
-    instructions and the last item stay. Where it reads, passages take the place of what is too long. At most a quarter
+    instructions and the last item stay. Where it reads, passages take the place of what is too long, and truncation
+    drops only what the card's window does not hold. At most a quarter
     of the window is kept free for the answer. What neither helps is left as it is, see ``completion_budget``.
 
     Raises:
@@ -75,11 +72,17 @@ async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> 
     limit = min(call.card.context_window, engine.window)
     room = limit - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, limit // 4)
     strategy = _deployment(call).window_strategy
-    drops = request.truncate or strategy == "truncate"
-    reads = strategy == "read" and not drops and engine.window < call.card.context_window
+    reads = strategy == "read" and engine.window < call.card.context_window
+    drops = strategy == "truncate" or (request.truncate and not reads)
     characters = sum(map(_length, request.items))
     if reads and characters > room:
         measured = await _measure(call.project_id, engine, request)
+        while request.truncate and measured.total >= call.card.context_window and len(request.items) > 1:
+            shorter = _without_excess(request, measured.total, call.card.context_window)
+            if shorter.items == request.items:
+                break
+            request, characters = shorter, sum(map(_length, shorter.items))
+            measured = await _measure(call.project_id, engine, request)
         if measured.total >= call.card.context_window:
             raise context_length_exceeded(call.card.context_window, measured.total, request)
         if measured.total > room:
@@ -175,6 +178,19 @@ def tell_reading(call: Call, read: int, total: int, how: str) -> None:
     call.tell(READING_HEADER, how)
 
 
+def _without_excess(request: GenerationRequest, total: int, window: int) -> GenerationRequest:
+    """The request without the oldest items, as many as have the tokens that are too many, roughly."""
+    excess = (total - window + ROOM_FOR_ANSWER) * sum(map(_length, request.items)) / total
+    count = 0
+    for item in request.items[:-1]:
+        if excess <= 0:
+            break
+        count += 1
+        if not (isinstance(item, Message) and item.role in ("system", "developer")):
+            excess -= _length(item)
+    return msgspec.structs.replace(request, items=without_first(request.items, count))
+
+
 async def _dropped(
     engine: TextEngine, request: GenerationRequest, room: int, per_token: float
 ) -> tuple[GenerationRequest, list[int]]:
@@ -211,7 +227,7 @@ async def fitted_for_upstream(
         InvalidRequest: ``context_length_exceeded``; the prompt is longer than the card's window.
         EngineFailed
     """
-    if _deployment(call).window_strategy != "read" or request.truncate:
+    if _deployment(call).window_strategy != "read":
         return request, 0
     characters = sum(map(_length, request.items))
     window = _deployment(call).window
@@ -223,11 +239,13 @@ async def fitted_for_upstream(
     room = window - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, window // 4)
     if characters <= room:
         return request, 0
-    total = 0
-    for item in request.items:
-        for piece in segments(_written(item)):
-            ids = await upstream.tokenize(piece)
-            total += -(-len(piece) // CHARACTERS_PER_TOKEN) if ids is None else len(ids)
+    total = await _count_for(upstream, request)
+    while request.truncate and total >= call.card.context_window and len(request.items) > 1:
+        shorter = _without_excess(request, total, call.card.context_window)
+        if shorter.items == request.items:
+            break
+        request, characters = shorter, sum(map(_length, shorter.items))
+        total = await _count_for(upstream, request)
     if total >= call.card.context_window:
         raise context_length_exceeded(call.card.context_window, total, request)
     if total <= room * 0.9:
@@ -255,6 +273,15 @@ async def fitted_for_upstream(
     read = round(sum(map(_length, shorter.items)) / per_token)
     tell_reading(call, min(total, made.read + read), total, made.how)
     return shorter, max(0, total - read - made.read)
+
+
+async def _count_for(upstream: Upstream, request: GenerationRequest) -> int:
+    total = 0
+    for item in request.items:
+        for piece in segments(_written(item)):
+            ids = await upstream.tokenize(piece)
+            total += -(-len(piece) // CHARACTERS_PER_TOKEN) if ids is None else len(ids)
+    return total
 
 
 def _deployment(call: Call) -> Embedded | Remote:

@@ -40,6 +40,8 @@ _BEFORE, _AFTER = 80, 160
 _HOP_TERMS = 12
 _HOP_FROM = 3
 """Passages whose words the next search takes."""
+_HOP_FLOOR = 0.6
+"""The least part of the best one's score that such a passage has."""
 _MISSED = 8
 """Passages that are too long for what is left, after which none further is tried."""
 _RARE = 0.01
@@ -141,22 +143,24 @@ class _Finder:
         share = self._meaning_share(words, scores)
         by_words = self._take(scores, int(total * (1 - HOP_SHARE - share)))
         by_meaning = self._mean(int(total * share)) if share else []
-        by_hops: list[int] = []
+        by_hops: list[list[int]] = []
         asked = {hash_of(word) for word in words}
+        frontier = scores
         for hop in range(HOPS):
-            further = self._further(scores, asked)
+            further = self._further(frontier, asked)
             if not further:
                 break
             asked |= {hash_of(word) for word in further}
             found = self._corpus.scores(further)
-            by_hops += self._take(found, self._left // (HOPS - hop))
-            scores = [max(pair) for pair in zip(scores, found, strict=True)]
+            by_hops.append(self._take(found, self._left // (HOPS - hop)))
+            frontier = found
         by_words += self._take(scores, self._left)
         if not self._chosen:  # none of its words occurs
             self.whole = True
             self._spread(total)
             return list(self._chosen.values())
-        return self._woven([(by_words, 1 - HOP_SHARE - share), (by_hops, HOP_SHARE), (by_meaning, share)])
+        hops = [(taken, HOP_SHARE / HOPS) for taken in by_hops]
+        return self._woven([(by_words, 1 - HOP_SHARE - share), *hops, (by_meaning, share)])
 
     def _woven(self, lists: list[tuple[list[int], float]]) -> list[Span]:
         """Passages of several lists, so that each beginning of the result has of each list about its share."""
@@ -251,7 +255,7 @@ class _Finder:
         rare = max(2, int(_RARE * len(self._corpus)))
         found: dict[str, int] = {}
         for passage in best:
-            if scores[passage] <= 0:
+            if scores[passage] <= _HOP_FLOOR * scores[best[0]]:
                 break
             text, start, end = self._span(passage)
             for word in self._beside(self._job.texts[text][start:end], asked):
