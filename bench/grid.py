@@ -42,14 +42,15 @@ KEPT = Path(__file__).parent / "window.json"
 Cells = dict[str, float]
 
 
-def cells() -> Cells:
-    return json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+def cells(kept: Path) -> Cells:
+    return json.loads(kept.read_text("utf-8")) if kept.exists() else {}
 
 
-def keep(known: Cells) -> None:
-    fresh = KEPT.with_suffix(".new")
+def keep(known: Cells, kept: Path) -> None:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    fresh = kept.with_suffix(".new")
     fresh.write_text(json.dumps(dict(sorted(known.items())), indent=0) + "\n", "utf-8")
-    fresh.replace(KEPT)
+    fresh.replace(kept)
 
 
 class Searches:
@@ -80,7 +81,7 @@ class Searches:
         return "\n".join(out)
 
 
-def by_search(known: Cells, lengths: list[int], kinds: list[str], read: int, until: float) -> None:
+def by_search(known: Cells, kept: Path, lengths: list[int], kinds: list[str], read: int, until: float) -> None:
     folder = WeightsCache().folder(find_manifest(WORD_VECTORS))
     ways = {"read": Searches(read, str(folder)), "words": Searches(read, None)}
     for length in lengths:
@@ -99,7 +100,7 @@ def by_search(known: Cells, lengths: list[int], kinds: list[str], read: int, unt
                 if way in ways:
                     seen = ways[way].read(text, asked.question)
                 known[name] = float(all(each in seen for each in asked.wanted))
-        keep(known)
+        keep(known, kept)
 
 
 def by_server(
@@ -131,7 +132,7 @@ def by_server(
             known[name] = float(all(each in answer.output_text for each in wanted))
             used = answer.usage.input_tokens if answer.usage else 0
             print(f"{name}: {known[name]:.0f}, {used:,} tokens, {time.perf_counter() - started:.1f} s", flush=True)
-            keep(known)
+            keep(known, args.kept)
 
 
 def main() -> None:
@@ -145,9 +146,10 @@ def main() -> None:
     parser.add_argument("--url")
     parser.add_argument("--key", default="")
     parser.add_argument("--model", default="gpt-4.1")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="the file of the cells")
     parser.add_argument("--charts", action="store_true")
     args = parser.parse_args()
-    known = cells()
+    known = cells(args.kept)
     if args.charts:
         from bench.charts import draw, table
 
@@ -159,8 +161,8 @@ def main() -> None:
     if args.url:
         by_server(known, args, args.lengths, args.kinds, args.depths, until)
     else:
-        by_search(known, args.lengths, args.kinds, args.read, until)
-    keep(known)
+        by_search(known, args.kept, args.lengths, args.kinds, args.read, until)
+    keep(known, args.kept)
 
 
 if __name__ == "__main__":

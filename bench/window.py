@@ -103,6 +103,53 @@ async def answers(url: str, key: str, model: str, tokens: int, depths: int, kind
             )
 
 
+async def gaps(url: str, key: str, model: str, beside: str, tokens: int) -> None:
+    """Gaps between the chunks of a stream, alone and while a long request is taken in."""
+    from openai import AsyncOpenAI
+
+    client = AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=600)
+    text = "\n\n".join(haystack(int(tokens * CHARACTERS_PER_TOKEN)))
+
+    async def stream() -> list[float]:
+        found, last = [], 0.0
+        chunks = await client.chat.completions.create(
+            model=beside,
+            messages=[{"role": "user", "content": "Count from one to two hundred, in words."}],
+            stream=True,
+            max_completion_tokens=200,
+            temperature=0,
+        )
+        async for chunk in chunks:
+            if chunk.choices and chunk.choices[0].delta.content:
+                now = time.perf_counter()
+                if last:
+                    found.append((now - last) * 1_000)
+                last = now
+        return found
+
+    async def long() -> None:
+        await client.chat.completions.create(
+            model=model,
+            messages=[{"role": "user", "content": f"{text}\n\nWhich market gives a signal?"}],
+            max_completion_tokens=1,
+        )
+
+    await stream()  # the first one loads the model
+    print("| stream | chunks | median ms | 99 % ms | longest ms |\n|---|---|---|---|---|")
+    for name, other in (("alone", None), (f"beside {tokens:,} tokens", long)):
+        task = asyncio.create_task(other()) if other else None
+        found: list[float] = []
+        while not found or (task is not None and not task.done()):
+            found += await stream()
+        if task is not None:
+            await task
+        found.sort()
+        print(
+            f"| {name} | {len(found)} | {statistics.median(found):.0f} | {found[int(len(found) * 0.99)]:.0f} "
+            f"| {found[-1]:.0f} |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=1_040_000)
@@ -114,8 +161,11 @@ def main() -> None:
     parser.add_argument("--depths", type=int, default=5)
     parser.add_argument("--kinds", nargs="*", default=["one", "similar", "two"], choices=list(KINDS))
     parser.add_argument("--again", action="store_true", help="ask everything twice, to see what is remembered")
+    parser.add_argument("--beside", help="a model; measures its stream's gaps while a long request is taken in")
     args = parser.parse_args()
-    if args.url:
+    if args.beside:
+        asyncio.run(gaps(args.url, args.key, args.model, args.beside, args.tokens))
+    elif args.url:
         asyncio.run(answers(args.url, args.key, args.model, args.tokens, args.depths, args.kinds, args.again))
     else:
         asyncio.run(retrieval(args.tokens, args.needles, args.read, args.kinds))
