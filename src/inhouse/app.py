@@ -36,7 +36,6 @@ from inhouse.api.embeddings.service import EmbeddingsService
 from inhouse.api.files.routes import FilesFace
 from inhouse.api.inside import Inside
 from inhouse.api.models.routes import Models
-from inhouse.api.moderations.pictures import Pictures
 from inhouse.api.moderations.routes import Moderations
 from inhouse.api.moderations.service import ModerationsService
 from inhouse.api.openapi import document
@@ -67,6 +66,7 @@ from inhouse.files import Files
 from inhouse.files.fetching import Fetcher
 from inhouse.files.sweeping import Sweeper
 from inhouse.files.uploads import Uploads
+from inhouse.generation.moderation.pictures import Pictures
 from inhouse.health import Health
 from inhouse.jobs.runner import Runner
 from inhouse.kit.addresses import LOOPBACK, PRIVATE, Network, Reach

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from inhouse.cli import assistants, batches, credits, keys, ledger, models, prompts, users, webhooks
+from inhouse.cli import assistants, batches, credits, guardrails, keys, ledger, models, prompts, users, webhooks
 from inhouse.cli.doctor import doctor
 from inhouse.cli.openapi import openapi
 from inhouse.cli.serve import serve
@@ -24,6 +24,7 @@ app.add_typer(prompts.app, name="prompts")
 app.add_typer(assistants.app, name="assistants")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(credits.app, name="credits")
+app.add_typer(guardrails.app, name="guardrails")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(batches.app, name="batches")
 app.command()(simulate)

@@ -176,6 +176,7 @@ policies = Table(
     Column("model_mode", Text),
     Column("models", Text),  # JSON list
     Column("tools_off", Text),  # JSON list
+    Column("guardrail", Text),  # JSON, see ``access.policies.Guardrail``
 )
 
 certificates = Table(
