@@ -42,6 +42,7 @@ check: $(TEST)
 
 bench: $(TEST)
 	$(BIN)/python -m bench.gateway $(ARGS)
+	$(BIN)/python -m bench.grid --seconds 600 --kept bench/results/window.json
 
 docs: $(SERVE)
 	$(BIN)/python scripts/settings_docs.py

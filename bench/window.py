@@ -5,11 +5,8 @@
     python -m bench.window --url http://127.0.0.1:8080/v1 --key sk-... --depths 5   # whole answers of a running server
 
 The text is made from a seed: documentation, code, JSON records, logs and talk of some 100 common words, so that every
-word of it stands in thousands of places. What is asked for:
-
-    one      one sentence, hidden at a depth; the question uses its words
-    similar  one of 35 sentences that differ in one word only
-    two      an answer that needs two sentences, far apart, of which the question names only the first
+word of it stands in thousands of places. What is asked for is in ``bench.needles``; how much of it is found at which
+length and depth, in ``bench.grid``.
 """
 
 from __future__ import annotations
@@ -21,63 +18,24 @@ import random
 import statistics
 import time
 
-from bench.haystack import CITIES, haystack, hide
+from bench.grid import CHARACTERS_PER_TOKEN
+from bench.haystack import haystack, hide
+from bench.needles import KINDS
 from inhouse.generation.items import Message, Text
 from inhouse.generation.reading.plan import plan
 from inhouse.generation.reading.search import Found, Job
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.worker import searched
 
-CHARACTERS_PER_TOKEN = 4.06
-"""Of the made text, by Qwen's tokenizer."""
-Asked = tuple[dict[str, float], str, list[str]]
-"""Sentences with their depths, the question, and what must be found."""
 
-
-def one(rng: random.Random, depth: float) -> Asked:
-    city, code = rng.choice(CITIES), str(rng.randint(1_000_000, 9_999_999))
-    return {f"The access code for the archive of {city} is {code}.": depth}, _asks(city), [code]
-
-
-def similar(rng: random.Random, depth: float) -> Asked:
-    city, code = rng.choice(CITIES), str(rng.randint(1_000_000, 9_999_999))
-    hidden = {
-        f"The access code for the archive of {other} is {rng.randint(1_000_000, 9_999_999)}.": rng.random()
-        for other in CITIES
-        if other != city
-    }
-    return hidden | {f"The access code for the archive of {city} is {code}.": depth}, _asks(city), [code]
-
-
-def two(rng: random.Random, depth: float) -> Asked:
-    city, code = rng.choice(CITIES), str(rng.randint(1_000_000, 9_999_999))
-    keeper = (
-        f"{rng.choice(['Mirela', 'Tobias', 'Yasmin', 'Edgar'])} {rng.choice(['Okonkwo', 'Lindqvist', 'Marchetti'])}"
-    )
-    return (
-        {
-            f"The archive of {city} is kept by {keeper}.": depth,
-            f"{keeper} can be called at extension {code}.": 1 - depth,
-        },
-        f"At which extension can the keeper of the archive of {city} be called?",
-        [keeper, code],
-    )
-
-
-KINDS = {"one": one, "similar": similar, "two": two}
-
-
-def _asks(city: str) -> str:
-    return f"What is the access code for the archive of {city}?"
-
-
-async def retrieval(tokens: int, needles: int, read: int) -> None:
+async def retrieval(tokens: int, needles: int, read: int, kinds: list[str]) -> None:
     """Recall of the search alone, and how long it takes."""
     characters = int(read * CHARACTERS_PER_TOKEN)
     blocks = haystack(int(tokens * CHARACTERS_PER_TOKEN))
     print(f"{tokens:,} tokens, {read:,} of them read, {needles} questions of each kind")
     print("| question | found | first search s | with its index s |\n|---|---|---|---|")
-    for kind, make in KINDS.items():
+    for kind in kinds:
+        make = KINDS[kind]
         rng = random.Random(7)
         right, cold, warm = 0, [], []
         for number in range(needles):
@@ -145,6 +103,53 @@ async def answers(url: str, key: str, model: str, tokens: int, depths: int, kind
             )
 
 
+async def gaps(url: str, key: str, model: str, beside: str, tokens: int) -> None:
+    """Gaps between the chunks of a stream, alone and while a long request is taken in."""
+    from openai import AsyncOpenAI
+
+    client = AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=600)
+    text = "\n\n".join(haystack(int(tokens * CHARACTERS_PER_TOKEN)))
+
+    async def stream() -> list[float]:
+        found, last = [], 0.0
+        chunks = await client.chat.completions.create(
+            model=beside,
+            messages=[{"role": "user", "content": "Count from one to two hundred, in words."}],
+            stream=True,
+            max_completion_tokens=200,
+            temperature=0,
+        )
+        async for chunk in chunks:
+            if chunk.choices and chunk.choices[0].delta.content:
+                now = time.perf_counter()
+                if last:
+                    found.append((now - last) * 1_000)
+                last = now
+        return found
+
+    async def long() -> None:
+        await client.chat.completions.create(
+            model=model,
+            messages=[{"role": "user", "content": f"{text}\n\nWhich market gives a signal?"}],
+            max_completion_tokens=1,
+        )
+
+    await stream()  # the first one loads the model
+    print("| stream | chunks | median ms | 99 % ms | longest ms |\n|---|---|---|---|---|")
+    for name, other in (("alone", None), (f"beside {tokens:,} tokens", long)):
+        task = asyncio.create_task(other()) if other else None
+        found: list[float] = []
+        while not found or (task is not None and not task.done()):
+            found += await stream()
+        if task is not None:
+            await task
+        found.sort()
+        print(
+            f"| {name} | {len(found)} | {statistics.median(found):.0f} | {found[int(len(found) * 0.99)]:.0f} "
+            f"| {found[-1]:.0f} |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=1_040_000)
@@ -154,13 +159,16 @@ def main() -> None:
     parser.add_argument("--key", default="")
     parser.add_argument("--model", default="gpt-4.1")
     parser.add_argument("--depths", type=int, default=5)
-    parser.add_argument("--kinds", nargs="*", default=["one"], choices=list(KINDS))
+    parser.add_argument("--kinds", nargs="*", default=["one", "similar", "two"], choices=list(KINDS))
     parser.add_argument("--again", action="store_true", help="ask everything twice, to see what is remembered")
+    parser.add_argument("--beside", help="a model; measures its stream's gaps while a long request is taken in")
     args = parser.parse_args()
-    if args.url:
+    if args.beside:
+        asyncio.run(gaps(args.url, args.key, args.model, args.beside, args.tokens))
+    elif args.url:
         asyncio.run(answers(args.url, args.key, args.model, args.tokens, args.depths, args.kinds, args.again))
     else:
-        asyncio.run(retrieval(args.tokens, args.needles, args.read))
+        asyncio.run(retrieval(args.tokens, args.needles, args.read, args.kinds))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property, partial
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
 
@@ -23,7 +24,7 @@ from inhouse.access.policies import Guardrail
 from inhouse.catalog import Catalog, Resolved
 from inhouse.catalog.cards import Card, Snapshot
 from inhouse.documents import Documents
-from inhouse.engines.deployments import Embedded
+from inhouse.engines.deployments import WORD_VECTORS, Embedded
 from inhouse.engines.hosted import HostedEngine
 from inhouse.engines.hosts import Kind
 from inhouse.engines.llama.engine import LlamaEngine
@@ -282,6 +283,11 @@ class Call:
         if isinstance(engine, LlamaEngine) or (isinstance(engine, HostedEngine) and engine.kind != kind):
             raise EngineFailed(f"{self.deployment.id} is not a model for {kind}")
         return engine
+
+    @property
+    def word_vectors(self) -> Path | None:
+        """Folder of the word vectors that help to find things in a long prompt, where they are on this machine."""
+        return self._engines.folder_of(WORD_VECTORS)
 
     @property
     def project_id(self) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from inhouse.catalog import Catalog, Resolved
 from inhouse.catalog.cards import Cards
 from inhouse.catalog.served import Change, ServedBy
-from inhouse.engines.deployments import Deployment, Embedded, Hosted
+from inhouse.engines.deployments import READ_TOKENS, WHOLE_TOKENS, Deployment, Embedded, Hosted, Remote
 from inhouse.engines.pool import EnginePool, Load
 from inhouse.metering.speeds import Speeds
 
@@ -55,6 +55,7 @@ class Serving:
                 engine="llama.cpp",
                 window=engine.window or found.card.context_window,
                 window_strategy=deployment.window_strategy,
+                reads=_reads(deployment),
                 bound_since=since,
                 state=engine.state,
                 sha256=deployment.sha256,
@@ -79,6 +80,7 @@ class Serving:
             where=urlsplit(target.url).netloc,
             window=engine.window or found.card.context_window,
             window_strategy=deployment.window_strategy,
+            reads=_reads(deployment),
             bound_since=since,
             state=engine.state,
             reads_images=True,
@@ -93,3 +95,18 @@ def _named(deployment: Deployment, model: str) -> tuple[str, str]:
         return deployment.title, deployment.runs_on
     target = deployment.upstream.targets[0]
     return target.model or model, f"OpenAI-compatible server, {urlsplit(target.url).netloc}"
+
+
+def _reads(deployment: Embedded | Remote) -> str | None:
+    if deployment.window_strategy != "read":
+        return None
+    at_once = deployment.read_tokens or (READ_TOKENS if isinstance(deployment, Embedded) else None)
+    said = f"up to {at_once:,} tokens of passages" if at_once else "passages for half of its window"
+    in_parts = deployment.whole_tokens
+    if in_parts is None and isinstance(deployment, Embedded):
+        in_parts = WHOLE_TOKENS
+    if in_parts:
+        said += f"; for questions about the whole, notes on {in_parts:,} tokens in parts"
+    if deployment.search_steps:
+        said += f"; up to {deployment.search_steps} further searches that the model asks for"
+    return said

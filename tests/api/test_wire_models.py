@@ -18,6 +18,7 @@ def test_the_sdk_takes_models() -> None:
                 context_window=1_047_576,
                 deployed_window=32_768,
                 window_strategy="read",
+                window_reads="up to 1,500 tokens of passages",
             ),
             wire.Model(id="o3-mini", created=1, owned_by="openai", shutdown_date="2030-01-01"),
         ]
@@ -30,6 +31,7 @@ def test_the_sdk_takes_models() -> None:
         "context_window": 1_047_576,
         "deployed_window": 32_768,
         "window_strategy": "read",
+        "window_reads": "up to 1,500 tokens of passages",
     }
     assert second.shutdown_date == "2030-01-01"
     assert sent["data"][1]["served_by"] is None

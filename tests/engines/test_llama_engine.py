@@ -16,7 +16,7 @@ import pytest
 
 from inhouse.engines.llama.engine import LlamaEngine
 from inhouse.engines.llama.run import Run
-from inhouse.engines.llama.spec import DecodingDefaults, LlamaSpec, Lora
+from inhouse.engines.llama.spec import DecodingDefaults, LlamaSpec, Lora, Rope
 from inhouse.engines.protocol import BadConstraint, Completion, EngineBusy, EngineFailed, Finished, Piece
 from inhouse.engines.supervisor import Settings
 from inhouse.engines.weights import BadGGUF
@@ -205,6 +205,15 @@ async def test_a_constraint_that_does_not_bind_is_refused(make: Make, constraint
         await complete(engine, "x", 4, **constraint)
     assert "%llguidance {}" not in str(told.value), "the engine's own wrapping is not the client's"
     assert (await complete(engine, "x", 4)).end.completion_tokens == 4
+
+
+async def test_a_prompt_beyond_the_trained_window_passes_through(make: Make) -> None:
+    """Positions scaled for 128k, of a model that is said to be trained on 512, so that the test need not be long."""
+    engine = make(window=131_072, kv_tokens=1_024, slots=1, rope=Rope(trained_window=512))
+    prompt = await engine.tokenize("The quick brown fox jumps over the lazy dog. " * 100)
+    answer = await complete(engine, prompt[:900], 4)
+    assert (answer.end.prompt_tokens, answer.end.completion_tokens) == (900, 4)
+    assert answer.text.strip()
 
 
 async def test_what_never_fits_is_refused_before(make: Make) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import xllamacpp
 
 from inhouse.engines import machine
+from inhouse.engines.llama.host import parameters
 from inhouse.engines.llama.spec import DecodingDefaults, LlamaSpec, Lora, Rope, plan, trained_window
 from inhouse.engines.weights.errors import BadGGUF
 from inhouse.engines.weights.gguf import inspect_gguf
@@ -62,6 +64,14 @@ def test_beyond_the_trained_window_yarn_is_chosen(smollm2: Path) -> None:
     settled = plan(LlamaSpec(path=str(smollm2), window=32768))
     assert settled.rope == Rope(scaling="yarn", factor=4.0, trained_window=8192)
     assert settled.window == 32768
+    # 128k with room for less: the positions are scaled for all of it.
+    settled = plan(LlamaSpec(path=str(smollm2), window=131_072, kv_tokens=8_704))
+    asked = parameters(settled, "key")
+    assert (settled.window, asked.n_ctx) == (8_704, 8_704)
+    assert asked.rope_scaling_type == xllamacpp.llama_rope_scaling_type.LLAMA_ROPE_SCALING_TYPE_YARN
+    assert (asked.rope_freq_scale, asked.yarn_orig_ctx) == (1 / 16, 8192)
+    whole = parameters(plan(LlamaSpec(path=str(smollm2), window=131_072)), "key")
+    assert whole.n_ctx == 131_072
 
 
 def test_senseless_numbers(smollm2: Path) -> None:

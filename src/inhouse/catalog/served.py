@@ -23,6 +23,8 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens that prompt and completion may fill together here; may be less than the card's window."""
     window_strategy: WindowStrategy = "native"
     """What is done with a prompt that only the card's window holds."""
+    reads: str | None = None
+    """How much of such a prompt is read, where passages are; in words."""
     bound_since: datetime
     """When the snapshot was bound to these weights; with a time zone."""
     state: Literal["ready", "stopped", "failed"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from getpass import getuser
@@ -16,12 +16,21 @@ from rich.table import Table
 
 from inhouse.catalog.cards import Card, load_cards
 from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
-from inhouse.engines.deployments import Deployment, Embedded, Hosted, Remote, deployment_of, weights_of
+from inhouse.engines.deployments import (
+    WORD_VECTORS,
+    Deployment,
+    Embedded,
+    Hosted,
+    Remote,
+    deployment_of,
+    weights_of,
+)
 from inhouse.engines.hosts import HOSTS, Kind
 from inhouse.engines.upstream import Target, UpstreamSpec
 from inhouse.engines.weights import (
     Manifest,
     WeightsCache,
+    WeightsError,
     bundled_manifests,
     find_manifest,
     inspect_gguf,
@@ -139,6 +148,18 @@ def use(
     vision: Annotated[
         bool, typer.Option("--vision", help="The server's model sees: it gets pages of PDF files as images, too.")
     ] = False,
+    whole_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Tokens that are read in parts, with a note on each, where a question is about all of a longer "
+            "prompt; 0 for none.",
+        ),
+    ] = None,
+    search_steps: Annotated[
+        int | None,
+        typer.Option(min=0, max=8, help="Times that the model may ask for a further search in a longer prompt."),
+    ] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Sequences that are generated at once.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Where a request names none.")] = None,
@@ -158,7 +179,11 @@ def use(
         if vision and not upstream:
             raise Refused("--vision is for --upstream: what runs on this machine reads text only")
         deployment: Deployment | None = None
-        reading: dict[str, Any] = {"read_tokens": read_tokens}
+        reading: dict[str, Any] = {
+            "read_tokens": read_tokens,
+            "whole_tokens": whole_tokens,
+            "search_steps": search_steps or 0,
+        }
         if window_strategy is not None:
             reading["window_strategy"] = window_strategy.value
         if upstream:
@@ -171,10 +196,11 @@ def use(
         elif weights:
             local = _local(card, weights)
             if isinstance(local, Hosted):
-                if (window, window_strategy, read_tokens, temperature, top_p) != (None, None, None, None, None):
+                texts_only = (window, window_strategy, read_tokens, whole_tokens, search_steps, temperature, top_p)
+                if any(each is not None for each in texts_only):
                     raise Refused(
-                        "--window, --window-strategy, --read-tokens, --temperature and --top-p are for models that "
-                        "write text"
+                        "--window, --window-strategy, --read-tokens, --whole-tokens, --search-steps, --temperature and "
+                        "--top-p are for models that write text"
                     )
                 deployment = msgspec.structs.replace(local, slots=slots, threads=threads, options=_options(option))
             elif option:
@@ -192,7 +218,7 @@ def use(
         with_database(settings, work)
 
 
-def pull_deployments(settings: Settings, deployments: Iterable[Deployment]) -> None:
+def pull_deployments(settings: Settings, deployments: Sequence[Deployment]) -> None:
     """Pull the weights that deployments on this machine lack."""
     cache = WeightsCache(settings.cache_dir)
     wanted: dict[str, Manifest] = {}
@@ -201,6 +227,14 @@ def pull_deployments(settings: Settings, deployments: Iterable[Deployment]) -> N
     for manifest in wanted.values():
         if cache.missing(manifest):
             pull_with_bar(cache, manifest)
+    vectors = find_manifest(WORD_VECTORS)
+    if any(isinstance(each, Embedded | Remote) and each.window_strategy == "read" for each in deployments) and (
+        cache.missing(vectors)
+    ):
+        try:
+            pull_with_bar(cache, vectors)
+        except WeightsError as error:
+            out.print(f"Long prompts are searched by words alone: {error}", style="yellow")
 
 
 def describe(deployment: Deployment | None) -> str:

@@ -20,6 +20,15 @@ WindowStrategy = Literal["native", "read", "truncate"]
 part (see ``generation.reading``), or its oldest items are dropped, as ``truncation: auto`` asks for."""
 
 
+READ_TOKENS = 1_500
+"""Tokens of passages that an embedded model reads of a longer prompt: what two cores read in some 10 s."""
+WHOLE_TOKENS = 4_500
+"""Tokens that an embedded model reads in parts for a question about all of a longer prompt: some 40 s of two cores.
+Another server does so only where its deployment says how many, since each part is a request that may cost money."""
+WORD_VECTORS = "wordllama-l2-supercat-256"
+"""The weights that help a deployment to find what it reads. It reads without them, too, by words alone."""
+
+
 class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """Weights run by this machine's own engine (llama.cpp). Everything that decides answers is pinned.
 
@@ -41,6 +50,11 @@ class Embedded(msgspec.Struct, tag="embedded", frozen=True, kw_only=True, omit_d
     window_strategy: WindowStrategy = "read"
     read_tokens: int | None = None
     """Tokens of passages that are read of a longer prompt."""
+    whole_tokens: int | None = None
+    """Tokens that are read in parts, with a note on each, where a question is about all of a longer prompt; 0: none,
+    passages are spread over it; None: what suits the deployment."""
+    search_steps: int = 0
+    """Times that the model may ask for a further search before it answers. Each costs a reading of the passages."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Embedded:
@@ -132,6 +146,8 @@ class Remote(msgspec.Struct, tag="upstream", frozen=True, kw_only=True, omit_def
     read_tokens: int | None = None
     vision: bool = False
     """It looks at images, so it gets the pages of a PDF as images, too."""
+    whole_tokens: int | None = None
+    search_steps: int = 0
 
     @cached_property
     def id(self) -> str:

@@ -152,6 +152,11 @@ class EnginePool:
         now = engine.status
         return Load(now.child.memory, now.slots, now.running, now.queued, now.child.restarts)
 
+    def folder_of(self, weights: str) -> Path | None:
+        """Where weights are that no engine runs, by the id of their manifest; None where they are not here."""
+        manifest = find_manifest(weights)
+        return None if self._cache.missing(manifest) else self._cache.folder(manifest)
+
     async def close(self) -> None:
         await asyncio.gather(*(engine.close() for engine in self._engines.values()))
 

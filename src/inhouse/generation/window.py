@@ -12,28 +12,28 @@ import contextlib
 import msgspec
 
 from inhouse.calls import Call
-from inhouse.engines.deployments import Embedded, Hosted, Remote
+from inhouse.engines.deployments import READ_TOKENS, WHOLE_TOKENS, Embedded, Hosted, Remote
 from inhouse.engines.protocol import EngineFailed, TextEngine
 from inhouse.engines.upstream import Upstream
 from inhouse.generation import tokens
 from inhouse.generation.items import GenerationRequest, Item, Message, ToolCall, ToolOutput
 from inhouse.generation.prompt import Piece, prompt_pieces, prompt_tokens
-from inhouse.generation.reading.excerpts import excerpts
+from inhouse.generation.reading.passes import Allowance, reading
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.shelf import Beginning, Key, content_key, shelf_of
-from inhouse.generation.reading.worker import SearchFailed
+from inhouse.generation.reading.steps import of_engine, of_upstream
 from inhouse.kit.errors import InvalidRequest
 from inhouse.limits.demand import CHARACTERS_PER_TOKEN
 
 ROOM_FOR_ANSWER = 1024
 """Tokens kept free for the answer where the request names no limit."""
-READ_TOKENS = 1_500
-"""Tokens of passages that an embedded model reads of a longer prompt: what two cores read in some 15 s."""
+PART_TOKENS = 1_500
+"""Tokens of one part of which a note is taken."""
 UPSTREAM_SHARE = 0.5
 """Of an upstream's window, likewise."""
 _SURELY_FITS = 4_096
 """Characters that every window holds."""
-READ_HEADER = "x-inhouse-read"
+READ_HEADER, READING_HEADER = "x-inhouse-read", "x-inhouse-reading"
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -61,7 +61,8 @@ async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> 
     """The request as its deployment reads it.
 
     Where the client asks for truncation, or the deployment truncates, the oldest items that do not fit are dropped;
-    instructions and the last item stay. Where it reads, passages take the place of what is too long. At most a quarter
+    instructions and the last item stay. Where it reads, passages take the place of what is too long, and truncation
+    drops only what the card's window does not hold. At most a quarter
     of the window is kept free for the answer. What neither helps is left as it is, see ``completion_budget``.
 
     Raises:
@@ -71,11 +72,17 @@ async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> 
     limit = min(call.card.context_window, engine.window)
     room = limit - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, limit // 4)
     strategy = _deployment(call).window_strategy
-    drops = request.truncate or strategy == "truncate"
-    reads = strategy == "read" and not drops and engine.window < call.card.context_window
+    reads = strategy == "read" and engine.window < call.card.context_window
+    drops = strategy == "truncate" or (request.truncate and not reads)
     characters = sum(map(_length, request.items))
     if reads and characters > room:
         measured = await _measure(call.project_id, engine, request)
+        while request.truncate and measured.total >= call.card.context_window and len(request.items) > 1:
+            shorter = _without_excess(request, measured.total, call.card.context_window)
+            if shorter.items == request.items:
+                break
+            request, characters = shorter, sum(map(_length, shorter.items))
+            measured = await _measure(call.project_id, engine, request)
         if measured.total >= call.card.context_window:
             raise context_length_exceeded(call.card.context_window, measured.total, request)
         if measured.total > room:
@@ -129,18 +136,25 @@ async def _read(
     shelf = shelf_of(engine)
     per_token = max(0.1, characters / measured.total)
     around = int(_around(request) / per_token)
-    wanted = max(1, min(_deployment(call).read_tokens or READ_TOKENS, (room - around) * 2 // 3))
-    try:
-        found = await excerpts(
-            shelf,
-            call.project_id,
-            request,
+    deployment = _deployment(call)
+    wanted = max(1, min(deployment.read_tokens or READ_TOKENS, (room - around) * 2 // 3))
+    of_all = WHOLE_TOKENS if deployment.whole_tokens is None else deployment.whole_tokens
+    made = await reading(
+        shelf,
+        call.project_id,
+        request,
+        Allowance(
             characters=int(wanted * per_token),
             most_whole=max(0, int((room - around - wanted) * per_token)),
             per_token=per_token,
-        )
-    except SearchFailed as error:
-        raise EngineFailed(str(error)) from error
+            of_all=int(min(of_all, measured.total) * per_token),
+            of_part=int(min(PART_TOKENS, wanted) * per_token),
+            searches=deployment.search_steps,
+        ),
+        of_engine(call, engine),
+        call.word_vectors,
+    )
+    found = made.found
     bare = len(await prompt_tokens(engine, found.with_passages(0)))
     most = min(room, bare + wanted)
     passages = found.passages_within(int(wanted * per_token))
@@ -152,14 +166,29 @@ async def _read(
         passages = min(passages - 1, passages * wanted // max(1, len(prompt) - bare))
     for key in measured.beginnings:
         shelf.keep_seen(key)
-    tell_reading(call, len(prompt), measured.total)
+    tell_reading(call, made.read + len(prompt), measured.total, made.how)
     return Fitted(shorter, prompt, measured.total, measured.reused)
 
 
-def tell_reading(call: Call, read: int, total: int) -> None:
-    """Say with the answer how many tokens of how many the model read: in the usage, and in a header."""
+def tell_reading(call: Call, read: int, total: int, how: str) -> None:
+    """Say with the answer how many tokens of how many the model read, and how: in the usage, and in headers."""
+    read = min(read, total)  # notes on all parts, and then the notes, may be more
     call.usage.unread_tokens += total - read
     call.tell(READ_HEADER, f"{read}/{total}")
+    call.tell(READING_HEADER, how)
+
+
+def _without_excess(request: GenerationRequest, total: int, window: int) -> GenerationRequest:
+    """The request without the oldest items, as many as have the tokens that are too many, roughly."""
+    excess = (total - window + ROOM_FOR_ANSWER) * sum(map(_length, request.items)) / total
+    count = 0
+    for item in request.items[:-1]:
+        if excess <= 0:
+            break
+        count += 1
+        if not (isinstance(item, Message) and item.role in ("system", "developer")):
+            excess -= _length(item)
+    return msgspec.structs.replace(request, items=without_first(request.items, count))
 
 
 async def _dropped(
@@ -198,7 +227,7 @@ async def fitted_for_upstream(
         InvalidRequest: ``context_length_exceeded``; the prompt is longer than the card's window.
         EngineFailed
     """
-    if _deployment(call).window_strategy != "read" or request.truncate:
+    if _deployment(call).window_strategy != "read":
         return request, 0
     characters = sum(map(_length, request.items))
     window = _deployment(call).window
@@ -210,32 +239,49 @@ async def fitted_for_upstream(
     room = window - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, window // 4)
     if characters <= room:
         return request, 0
-    total = 0
-    for item in request.items:
-        for piece in segments(_written(item)):
-            ids = await upstream.tokenize(piece)
-            total += -(-len(piece) // CHARACTERS_PER_TOKEN) if ids is None else len(ids)
+    total = await _count_for(upstream, request)
+    while request.truncate and total >= call.card.context_window and len(request.items) > 1:
+        shorter = _without_excess(request, total, call.card.context_window)
+        if shorter.items == request.items:
+            break
+        request, characters = shorter, sum(map(_length, shorter.items))
+        total = await _count_for(upstream, request)
     if total >= call.card.context_window:
         raise context_length_exceeded(call.card.context_window, total, request)
     if total <= room * 0.9:
         return request, 0
     per_token = max(0.1, characters / max(1, total))
-    wanted = min(_deployment(call).read_tokens or max(READ_TOKENS, int(window * UPSTREAM_SHARE)), int(room * 0.8))
-    try:
-        found = await excerpts(
-            shelf_of(upstream),
-            call.project_id,
-            request,
+    deployment = _deployment(call)
+    wanted = min(deployment.read_tokens or max(READ_TOKENS, int(window * UPSTREAM_SHARE)), int(room * 0.8))
+    made = await reading(
+        shelf_of(upstream),
+        call.project_id,
+        request,
+        Allowance(
             characters=int(wanted * per_token),
             most_whole=max(0, int((room * 0.9 - wanted) * per_token) - _around(request)),
             per_token=per_token,
-        )
-    except SearchFailed as error:
-        raise EngineFailed(str(error)) from error
+            of_all=int(min(deployment.whole_tokens or 0, total) * per_token),
+            of_part=int(wanted * per_token),
+            searches=deployment.search_steps,
+        ),
+        of_upstream(call, upstream),
+        call.word_vectors,
+    )
+    found = made.found
     shorter = found.with_passages(found.passages_within(int(wanted * per_token)))
     read = round(sum(map(_length, shorter.items)) / per_token)
-    tell_reading(call, read, total)
-    return shorter, total - read
+    tell_reading(call, min(total, made.read + read), total, made.how)
+    return shorter, max(0, total - read - made.read)
+
+
+async def _count_for(upstream: Upstream, request: GenerationRequest) -> int:
+    total = 0
+    for item in request.items:
+        for piece in segments(_written(item)):
+            ids = await upstream.tokenize(piece)
+            total += -(-len(piece) // CHARACTERS_PER_TOKEN) if ids is None else len(ids)
+    return total
 
 
 def _deployment(call: Call) -> Embedded | Remote:

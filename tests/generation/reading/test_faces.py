@@ -77,8 +77,10 @@ async def test_a_model_says_how_it_reads(walk: Walk) -> None:
     client = await walk.client()
     told = (await client.get("/v1/models/gpt-4.1")).json()
     assert (told["context_window"], told["window_strategy"]) == (1_047_576, "read")
+    assert told["window_reads"].startswith("up to 1,500 tokens of passages; for questions about the whole, notes on")
     page = await client.get("/models/gpt-4.1")
     assert page.status == 200
+    assert told["window_reads"] in page.text
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,6 @@ async def test_the_other_strategies(walk: Walk) -> None:
     assert "maximum context length is 9000 tokens" in refused.value.message
     for more in (
         {"strategy": "truncate"},
-        {"strategy": "read", "truncate": True},
         {"strategy": "native", "truncate": True},
     ):
         told = await ask(walk, items, **more)  # type: ignore[arg-type]

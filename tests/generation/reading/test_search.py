@@ -46,6 +46,20 @@ def test_what_is_found_leads_further() -> None:
     assert "green tractor" in read(asked, search(asked))
 
 
+def test_three_steps_through_a_graph() -> None:
+    rng = random.Random(3)
+    nodes = [f"{rng.getrandbits(40):010x}" for _ in range(100)]
+    edges = [f"Node {node} leads to node {after}." for node, after in zip(nodes, nodes[1:] + nodes[:1], strict=True)]
+    asked = job(
+        hide(BLOCKS, {edge: rng.random() for edge in edges}),
+        f"Where does one arrive from node {nodes[40]} after three steps?",
+        12_000,
+    )
+    found = search(asked)
+    first = read(asked, Found([], found.passages[:12], False))
+    assert all(edge in first for edge in edges[40:43])
+
+
 def test_questions_about_all_of_it_get_parts_of_all_of_it() -> None:
     asked = job(hide(BLOCKS, {}), "Please summarise this text.", 20_000)
     found = search(asked)

@@ -71,5 +71,6 @@ class Models:
             context_window=card.context_window,
             deployed_window=None if served is None else min(served.window, card.context_window),
             window_strategy=None if served is None else served.window_strategy,
+            window_reads=None if served is None else served.reads,
             served_by=None if served is None else f"{served.weights} on {served.engine}, {served.where}",
         )

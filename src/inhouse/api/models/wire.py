@@ -29,6 +29,9 @@ class Model(ResponseObject, kw_only=True):
         WindowStrategy | None,
         doc("What is done with a prompt between the two: refused, read in passages, or its oldest items dropped."),
     ] = None
+    window_reads: Annotated[
+        str | None, doc("How much of such a prompt the model reads, in words; null where it reads no passages.")
+    ] = None
 
 
 class ModelList(ResponseObject, kw_only=True):

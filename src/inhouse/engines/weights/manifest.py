@@ -32,6 +32,7 @@ Capability = Literal[
     "ocr",
     "moderation",
     "tokens",
+    "word_vectors",
 ]
 
 # A name starts with a letter or digit, so that no client can take it for an option or a hidden file; \Z, because $

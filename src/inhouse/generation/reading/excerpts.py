@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
 
 import msgspec
 
 from inhouse.generation.items import GenerationRequest, Item, Message, Part, Text, ToolCall, ToolOutput
 from inhouse.generation.reading.plan import TURN, Plan, plan
 from inhouse.generation.reading.ranking import Index
-from inhouse.generation.reading.search import Found, Job
+from inhouse.generation.reading.search import Found, Job, asks_for_all
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.shelf import Key, Shelf, content_key
 from inhouse.generation.reading.worker import searched
@@ -39,9 +41,37 @@ class Excerpts:
         self._plan = made
         self._found = found
         self._per_token = per_token
+        self._notes: str | None = None
         self._sources: dict[int, list[int]] = {}
         for number, source in enumerate(made.sources):
             self._sources.setdefault(source.item, []).append(number)
+
+    @property
+    def question(self) -> str:
+        return self._plan.question
+
+    @property
+    def about_all(self) -> bool:
+        """Whether the question is about the whole, so that no passage can answer it."""
+        return asks_for_all(self._plan.question)
+
+    def texts(self, count: int) -> list[str]:
+        """The best ``count`` passages, in the order of the prompt."""
+        found = sorted(self._found[:count], key=lambda each: (each.source, each.first))
+        return [self._plan.sources[each.source].text[each.first : each.last] for each in found]
+
+    def noted(self, notes: str) -> Excerpts:
+        """These with notes in the place of passages."""
+        made = Excerpts(self._request, self._plan, [], self._per_token)
+        made._notes = notes
+        return made
+
+    def joined(self, further: Excerpts, count: int) -> Excerpts:
+        """The best ``count`` of these and, in turns, what a further search for the same request found beside them."""
+        read = self._found[:count]
+        new = [each for each in further._found if each not in read]
+        turns = [each for pair in zip_longest(read, new) for each in pair if each is not None]
+        return Excerpts(self._request, self._plan, turns, self._per_token)
 
     def passages_within(self, characters: int) -> int:
         """How many of the best passages have so many characters together."""
@@ -78,6 +108,8 @@ class Excerpts:
         sources = self._plan.sources
         kept = set(self._plan.whole) | {sources[number].item for number in chosen}
         kept |= {each.item for each in sources if each.first or each.last < len(each.text)}
+        if (noted := self._noted_source()) is not None:
+            kept.add(sources[noted].item)
         # What was answered is hardly understood without what was asked, and some templates want turns to alternate.
         for at in sorted(kept):
             if at and _said(items[at], "assistant") and _said(items[at - 1], "user"):
@@ -99,6 +131,13 @@ class Excerpts:
                 kept.add(outputs[item.id])
         return kept
 
+    def _noted_source(self) -> int | None:
+        """Number of the text in which the notes stand: the one of which most is left out."""
+        if self._notes is None:
+            return None
+        sources = self._plan.sources
+        return max(range(len(sources)), key=lambda number: sources[number].last - sources[number].first, default=None)
+
     def _shown(self, at: int, item: Item, chosen: Mapping[int, list[Span]]) -> Item:
         numbers = self._sources.get(at, [])
         if isinstance(item, ToolCall) or not numbers:
@@ -119,13 +158,16 @@ class Excerpts:
         found = sorted(chosen.get(number, ()))
         if not found and source.first == 0 and source.last == len(source.text):
             found = [(0, min(source.last, BESIDE))]  # it is there only because of its neighbour
+        if number == self._noted_source():
+            before, after = source.text[: source.first], source.text[source.last :]
+            return "\n\n".join(part for part in (before.strip("\n"), self._notes, after.strip("\n")) if part)
         spans = [(0, source.first), *found, (source.last, len(source.text))]
         out: list[str] = []
         end = 0
         for first, last in spans:
             if first > end:
                 out.append(f"\n{self._mark(first - end)}\n")
-            out.append(source.text[first:last])
+            out.append(source.text[max(first, end) : last])
             end = max(end, last)
         return "".join(out).strip("\n")
 
@@ -145,6 +187,9 @@ async def excerpts(
     characters: int,
     most_whole: int,
     per_token: float,
+    vectors: Path | None = None,
+    characters_of_all: int = 0,
+    further: str = "",
 ) -> Excerpts:
     """Find what to read of a request.
 
@@ -152,6 +197,9 @@ async def excerpts(
         characters: of passages that will be read.
         most_whole: characters of what is read whole, at most.
         per_token: characters.
+        vectors: folder of the word vectors, if they are here.
+        characters_of_all: of passages that may be read where the question is about all of it.
+        further: what else to search for, beside the question.
 
     Raises:
         SearchFailed
@@ -175,7 +223,11 @@ async def excerpts(
     if not texts:
         return Excerpts(request, made, [], per_token)
     async with shelf.searches:
-        found = await searched(Job(texts, indexes, made.question, _SPARE * characters))
+        wanted = _SPARE * characters
+        if asks_for_all(made.question):
+            wanted = max(wanted, characters_of_all)
+        question = f"{made.question} {further}" if further else made.question
+        found = await searched(Job(texts, indexes, question, wanted, None if vectors is None else str(vectors)))
     _keep(shelf, keys, found)
     passages = [
         Passage(origin[text][0], origin[text][1] + first, origin[text][1] + last)

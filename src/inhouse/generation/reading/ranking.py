@@ -42,16 +42,40 @@ STOP = frozenset(_STOP.split())
 """Words that say nothing of what is asked for."""
 
 
+class Meaning(msgspec.Struct, array_like=True, frozen=True):
+    """Of one segment, see ``meaning``. ``pieces`` are unsigned 16-bit; ``begins`` (the piece with which a sentence
+    begins), ``at`` and ``ends`` (its characters) are unsigned 32-bit; ``norms`` are 32-bit floats; all in native
+    order."""
+
+    pieces: bytes
+    begins: bytes
+    at: bytes
+    ends: bytes
+    norms: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.pieces) + len(self.begins) + len(self.at) + len(self.ends) + len(self.norms)
+
+
 class Index(msgspec.Struct, array_like=True, frozen=True):
     """Of one segment. All numbers are unsigned 32-bit, native order.
 
     ``starts``: characters at which passages begin; ``words``: hashes of the words in order; ``ends``: for each passage,
-    how many words stand up to its end.
+    how many words stand up to its end. ``meaning`` is None where no word vectors were at hand.
     """
 
     starts: bytes
     words: bytes
     ends: bytes
+    meaning: Meaning | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        of_words = len(self.starts) + len(self.words) + len(self.ends)
+        return of_words + (self.meaning.size if self.meaning is not None else 0)
 
 
 def index(text: str, known: dict[str, int] | None = None) -> Index:
@@ -142,6 +166,18 @@ class Corpus:
                 length = ends[passage] - (ends[passage - 1] if passage else 0)
                 scores[passage] += weight * times * (K1 + 1) / (times + K1 * (1 - B + B * length / self._average))
         return self._with_neighbours(scores)
+
+    def covered(self, words: Sequence[str], passage: int) -> float:
+        """How much of what a question's words weigh stands in a passage or beside it, from 0 to 1."""
+        together = there = 0.0
+        for pattern in _patterns(words):
+            if len(pattern) > 4:
+                continue
+            counts = self.count(pattern)
+            weight = self.weight(len(counts))
+            together += weight
+            there += weight * any(at in counts for at in (passage - 1, passage, passage + 1))
+        return there / together if together else 0.0
 
     def _with_neighbours(self, scores: list[float]) -> list[float]:
         place = self.place

@@ -1,0 +1,146 @@
+"""A token more than the card's window holds: every face refuses it with the same words. One less is answered.
+
+The engine of these tests counts a token for each character.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from openai import AsyncOpenAI
+from tests.scripted import Say, ScriptedEngine
+from tests.walking import Client, Walk, walking
+
+from inhouse.engines.deployments import Embedded
+
+WINDOW = 1_047_576
+LINE = "The system keeps that value when a table opens the gate.\n"
+AROUND = len("<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n") - len("<|im_start|>") * 2 - len("<|im_end|>") + 3
+
+
+def text(tokens: int) -> str:
+    """Of a message whose prompt has so many tokens."""
+    size = tokens - AROUND
+    return (LINE * (size // len(LINE) + 1))[:size]
+
+
+class Counting(ScriptedEngine):
+    config = SimpleNamespace(slots=4)
+
+    async def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        return await super().tokenize(text, special=special) if special else list(map(ord, text))
+
+    __hash__ = object.__hash__
+
+
+@pytest.fixture(scope="module")
+def too_long() -> str:
+    return text(WINDOW + 1)
+
+
+@pytest.fixture
+async def walk(tmp_path: Path) -> AsyncIterator[Walk]:
+    async with walking(tmp_path, limits__tier="off") as walk:
+        walk.engine(Counting(lambda asked: Say(["Yes."]), window=9_000))
+        deployment = Embedded(weights="any.gguf", title="Any", window_strategy="read")
+        await walk.platform.catalog.bindings.bind("gpt-4.1", deployment, "test")
+        yield walk
+
+
+def message(tokens: int) -> str:
+    return (
+        f"This model's maximum context length is 1047576 tokens. However, your messages resulted in {tokens} tokens. "
+        "Please reduce the length of the messages."
+    )
+
+
+async def test_chat(walk: Walk, too_long: str) -> None:
+    client = await walk.client()
+    for stream in (False, True):
+        body = {"model": "gpt-4.1", "messages": [{"role": "user", "content": too_long}], "stream": stream}
+        told = await client.post("/v1/chat/completions", body)
+        assert told.status == 400
+        assert told.json()["error"] == {
+            "message": message(WINDOW + 1),
+            "type": "invalid_request_error",
+            "param": "messages",
+            "code": "context_length_exceeded",
+        }
+    body = {"model": "gpt-4.1", "messages": [{"role": "user", "content": text(WINDOW - 1)}], "max_completion_tokens": 1}
+    told = await client.post("/v1/chat/completions", body)
+    assert told.status == 200
+    assert told.json()["usage"]["prompt_tokens"] == WINDOW - 1
+
+
+async def test_responses(walk: Walk, too_long: str) -> None:
+    client = await walk.client()
+    told = await client.post("/v1/responses", {"model": "gpt-4.1", "input": too_long})
+    assert told.status == 400
+    error = told.json()["error"]
+    assert (error["code"], error["param"], error["message"]) == (
+        "context_length_exceeded",
+        "input",
+        message(WINDOW + 1),
+    )
+    told = await client.post("/v1/responses", {"model": "gpt-4.1", "input": too_long, "background": True})
+    failed = await until(client, f"/v1/responses/{told.json()['id']}", ("failed",))
+    # The contract's codes of a failed response know none for this.
+    assert failed["error"] == {"code": "invalid_prompt", "message": message(WINDOW + 1)}
+
+
+async def test_assistants(walk: Walk) -> None:
+    key = await walk.platform.access.create_key("test")
+    client = Client(walk.platform, {"authorization": f"Bearer {key.secret}", "openai-beta": "assistants=v2"})
+    assistant = (await client.post("/v1/assistants", {"model": "gpt-4.1"})).json()["id"]
+    thread = (await client.post("/v1/threads", {})).json()["id"]
+    part = text(250_000)
+    for _ in range(5):  # a message holds 256,000 characters
+        added = await client.post(f"/v1/threads/{thread}/messages", {"role": "user", "content": part})
+        assert added.status == 200, added.text[:300]
+    ends = {}
+    for truncation in ({"type": "last_messages", "last_messages": 5}, {"type": "auto"}):
+        body = {"assistant_id": assistant, "truncation_strategy": truncation}
+        run = (await client.post(f"/v1/threads/{thread}/runs", body)).json()
+        states = ("failed", "completed", "incomplete")
+        ends[truncation["type"]] = await until(client, f"/v1/threads/{thread}/runs/{run['id']}", states)
+    assert ends["last_messages"]["status"] == "failed"
+    assert ends["last_messages"]["last_error"]["message"].startswith(
+        "This model's maximum context length is 1047576 tokens."
+    )
+    # What the card's window holds is read, the rest is dropped.
+    assert ends["auto"]["status"] == "completed"
+    assert 900_000 < ends["auto"]["usage"]["prompt_tokens"] < WINDOW
+
+
+async def test_batches(walk: Walk, too_long: str) -> None:
+    key = await walk.platform.access.create_key("test")
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(walk.platform))
+    body = {"model": "gpt-4.1", "messages": [{"role": "user", "content": too_long}]}
+    line = {"custom_id": "long", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    async with AsyncOpenAI(api_key=key.secret, base_url="http://test/v1", http_client=http, max_retries=0) as client:
+        file = await client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+        batch = await client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        async with asyncio.timeout(60):
+            while batch.status not in ("completed", "failed"):
+                await asyncio.sleep(0.05)
+                batch = await client.batches.retrieve(batch.id)
+        assert batch.error_file_id is not None, batch
+        (told,) = (await client.files.content(batch.error_file_id)).text.splitlines()
+    error = json.loads(told)["response"]["body"]["error"]
+    assert (error["code"], error["message"]) == ("context_length_exceeded", message(WINDOW + 1))
+
+
+async def until(client: Client, path: str, states: tuple[str, ...]) -> dict[str, Any]:
+    async with asyncio.timeout(60):
+        while (found := (await client.get(path)).json())["status"] not in states:
+            await asyncio.sleep(0.05)
+    return dict(found)
