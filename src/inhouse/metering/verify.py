@@ -12,7 +12,7 @@ from inhouse.metering import accounts, instances, rollups
 from inhouse.metering.booking import COST, IS_OPEN
 from inhouse.metering.refusals import set_aside_ids
 from inhouse.storage.database import Database
-from inhouse.storage.schema import calls, spend_accounts, usage_rollups, usage_series
+from inhouse.storage.schema import calls, spend_accounts, usage_rollups, usage_series, usage_totals
 from inhouse.storage.schema import instances as instances_table
 
 EXAMPLES = 3
@@ -77,6 +77,7 @@ def _verify(connection: Connection) -> Verdict:
             _differing(connection, f"sums by {name}", _coarser(width).subquery(), _kept(width).subquery())
             for name, width in (("hour", rollups.HOUR), ("day", rollups.DAY))
         ),
+        _differing(connection, "totals of projects", rollups.as_merged().subquery(), rollups.as_totals().subquery()),
         _orphans(connection),
         _accounts(connection),
         Finding("settlements that the database refused", *set_aside_ids(connection, EXAMPLES)),
@@ -85,7 +86,10 @@ def _verify(connection: Connection) -> Verdict:
         calls=sum(by_state.values()),
         open=by_state.get("open", 0),
         interrupted=by_state.get("interrupted", 0),
-        sums=connection.execute(select(func.count()).select_from(usage_rollups)).scalar_one(),
+        sums=sum(
+            connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (usage_rollups, usage_totals)
+        ),
         findings=[finding for finding in findings if finding.count],
     )
 
@@ -124,8 +128,12 @@ def _kept(width: int) -> Select[Any]:
 
 
 def _orphans(connection: Connection) -> Finding:
-    query = select(func.count()).where(usage_rollups.c.series_id.not_in(select(usage_series.c.id)))
-    return Finding("sums of nobody", connection.execute(query).scalar_one(), [])
+    of_totals = usage_series.c.key_id == rollups.ALL
+    count = 0
+    for table, fitting in ((usage_rollups, ~of_totals), (usage_totals, of_totals)):
+        query = select(func.count()).where(table.c.series_id.not_in(select(usage_series.c.id).where(fitting)))
+        count += connection.execute(query).scalar_one()
+    return Finding("sums of nobody", count, [])
 
 
 def _accounts(connection: Connection) -> Finding:

@@ -43,6 +43,7 @@ from inhouse.storage.schema.money import spend_alerts as spend_alerts
 from inhouse.storage.schema.money import unsettled as unsettled
 from inhouse.storage.schema.money import usage_rollups as usage_rollups
 from inhouse.storage.schema.money import usage_series as usage_series
+from inhouse.storage.schema.money import usage_totals as usage_totals
 from inhouse.storage.schema.tenants import active_certificates as active_certificates
 from inhouse.storage.schema.tenants import api_keys as api_keys
 from inhouse.storage.schema.tenants import audit_logs as audit_logs

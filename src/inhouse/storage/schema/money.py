@@ -105,24 +105,28 @@ usage_series = Table(
     ),
 )
 
-# Sums of settled calls by minute, hour and day, written in the transaction that settles them.
-usage_rollups = Table(
-    "usage_rollups",
-    metadata,
-    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("width", Integer, primary_key=True, autoincrement=False),  # seconds: 60, 3600 or 86400
-    Column("start", BigInteger, primary_key=True, autoincrement=False),  # Unix seconds, a multiple of the width
-    Column("requests", BigInteger, nullable=False),
-    Column("input_tokens", BigInteger, nullable=False),
-    Column("cached_input_tokens", BigInteger, nullable=False),
-    Column("output_tokens", BigInteger, nullable=False),
-    Column("units", BigInteger, nullable=False),
-    Column("input_nanos", BigInteger, nullable=False),
-    Column("cached_input_nanos", BigInteger, nullable=False),
-    Column("output_nanos", BigInteger, nullable=False),
-    Column("fee_nanos", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
+
+def _sums(name: str) -> Table:
+    """Sums of settled calls by minute, hour and day, written in the transaction that settles them."""
+    added = (
+        *("requests", "input_tokens", "cached_input_tokens", "output_tokens", "units"),
+        *("input_nanos", "cached_input_nanos", "output_nanos", "fee_nanos"),
+    )
+    return Table(
+        name,
+        metadata,
+        Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+        Column("width", Integer, primary_key=True, autoincrement=False),  # seconds: 60, 3600 or 86400
+        Column("start", BigInteger, primary_key=True, autoincrement=False),  # Unix seconds, a multiple of the width
+        *(Column(each, BigInteger, nullable=False) for each in added),
+        sqlite_with_rowid=False,
+    )
+
+
+usage_rollups = _sums("usage_rollups")
+# The same over all users, keys and details together: as many rows as projects and models make, however many people
+# there are. Their series have ``*`` in place of these three.
+usage_totals = _sums("usage_totals")
 
 # All series of a while at once, on PostgreSQL only: SQLite's table is kept in the order of its key, and SQLite would
 # take the index also where a few series over a long time are asked for, which is four times as slow.
