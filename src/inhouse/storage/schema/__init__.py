@@ -33,6 +33,7 @@ from inhouse.storage.schema.conversation import thread_runs as thread_runs
 from inhouse.storage.schema.conversation import threads as threads
 from inhouse.storage.schema.money import calls as calls
 from inhouse.storage.schema.money import credit_grants as credit_grants
+from inhouse.storage.schema.money import engine_counts as engine_counts
 from inhouse.storage.schema.money import enqueued_batches as enqueued_batches
 from inhouse.storage.schema.money import instances as instances
 from inhouse.storage.schema.money import organization_tiers as organization_tiers

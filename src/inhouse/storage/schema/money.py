@@ -77,6 +77,24 @@ instances = Table(
     Column("process", Text, nullable=False),  # where and which, see metering.instances; empty if unknown
 )
 
+# What engine processes count themselves, see metering.engines.
+engine_counts = Table(
+    "engine_counts",
+    metadata,
+    Column("process", Text, primary_key=True),
+    Column("engine", Text, nullable=False),
+    Column("server", Text, nullable=False),  # the first instance of the server process that ran it
+    Column("instances", Text, nullable=False),  # JSON: all of them
+    Column("deployments", Text, nullable=False),  # JSON: ids of those that it served
+    Column("started_at", BigInteger, nullable=False),
+    Column("counted_at", BigInteger, nullable=False),  # by the clock of the server process, as in calls
+    Column("ended", Boolean, nullable=False),  # after this reading, so that nothing was missed
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("own_tokens", BigInteger, nullable=False),
+    Index(None, "server", "engine"),
+)
+
 # Who used what, once: the combinations that usage is grouped and filtered by.
 usage_series = Table(
     "usage_series",

@@ -1,4 +1,4 @@
-"""Sums of usage over all users, keys and details of a project and model; made of the sums that there are."""
+"""Sums of usage over all users, keys and details, made of the sums that there are; and what engines count."""
 
 from __future__ import annotations
 
@@ -38,8 +38,20 @@ def upgrade() -> None:
         f"FROM usage_rollups r JOIN usage_series s ON s.id = r.series_id "
         f"JOIN usage_series t ON {same} AND t.key_id = '*' GROUP BY t.id, r.width, r.start"
     )
+    op.create_table(
+        "engine_counts",
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("process", "engine", "server")),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("instances", "deployments")),
+        sa.Column("started_at", sa.BigInteger, nullable=False),
+        sa.Column("counted_at", sa.BigInteger, nullable=False),
+        sa.Column("ended", sa.Boolean, nullable=False),
+        *(sa.Column(f"{name}_tokens", sa.BigInteger, nullable=False) for name in ("input", "output", "own")),
+        sa.PrimaryKeyConstraint("process", name="pk_engine_counts"),
+    )
+    op.create_index("ix_engine_counts_server_engine", "engine_counts", ["server", "engine"])
 
 
 def downgrade() -> None:
+    op.drop_table("engine_counts")
     op.drop_table("usage_totals")
     op.execute("DELETE FROM usage_series WHERE key_id = '*'")
