@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.mock_upstream import MODEL
@@ -30,14 +30,18 @@ def start_relay(mock_url: str, folder: Path) -> Server:
     return Server(f"http://127.0.0.1:{port}/v1", "none", MODEL, process)
 
 
-def start_inhouse(mock_url: str, folder: Path) -> Server:
-    """As a user would: bind the model to the upstream, then serve, with authentication and metering as they come."""
+def start_inhouse(mock_url: str, folder: Path, *, program: Sequence[str] = (), tier: str = "off") -> Server:
+    """As a user would: bind the model to the upstream, then serve, with authentication and metering as they come.
+
+    Args:
+        program: in place of the command line's own that serves.
+        tier: a card allows 10,000 requests a minute at most; ``off`` shows what a request costs, not what is allowed.
+    """
     key = f"sk-{secrets.token_urlsafe(32)}"
     data = folder / "inhouse"
     data.mkdir(parents=True, exist_ok=True)
     log = folder / "inhouse.log"
-    # A card allows 10,000 requests a minute at most; this measures what a request costs, not what a tier allows.
-    env = {"INHOUSE_API_KEY": key, "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL, "INHOUSE_LIMITS__TIER": "off"}
+    env = {"INHOUSE_API_KEY": key, "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL, "INHOUSE_LIMITS__TIER": tier}
     cli = [sys.executable, "-m", "inhouse.cli"]
     for arguments in _bindings(mock_url):
         done = subprocess.run(
@@ -49,7 +53,7 @@ def start_inhouse(mock_url: str, folder: Path) -> Server:
         if done.returncode:
             raise Missing(f"inhouse models use {' '.join(arguments)}: {done.stderr.strip()[-500:]}")
     port = free_port()
-    process = spawn([*cli, "serve", "--port", str(port), "--data-dir", str(data)], log, env)
+    process = spawn([*(program or cli), "serve", "--port", str(port), "--data-dir", str(data)], log, env)
     return _ready(Server(f"http://127.0.0.1:{port}/v1", key, INHOUSE_MODEL, process), log)
 
 
