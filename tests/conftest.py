@@ -12,10 +12,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from tests.walking import migrated
 
 from inhouse.storage.database import Database
 
@@ -107,21 +109,96 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """URL of an empty PostgreSQL database of the test's own."""
+EMPTY = """
+DO $$ DECLARE name text; filled bool; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
+        CONTINUE WHEN name = 'alembic_version';
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO filled;
+        IF filled THEN EXECUTE format('DELETE FROM %I', name); END IF;
+    END LOOP;
+    FOR name IN SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace LOOP
+        EXECUTE format('ALTER SEQUENCE %I RESTART', name);
+    END LOOP;
+END $$
+"""
+SHAPE = """
+SELECT array_agg(relname::text ORDER BY relname), (SELECT version_num FROM alembic_version)
+FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+"""
+
+
+class _Databases:
+    """Migrated databases of one server, handed out one after another: to empty one costs a hundredth of a new one."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._ready: tuple[str, object] | None = None
+
+    @contextmanager
+    def one(self) -> Iterator[str]:
+        """URL of an empty one. It is used again unless its tables are others afterwards."""
+        name, shape = self._ready or self._made()
+        self._ready = None
+        url = self._server.format(database=name)
+        yield url
+        with psycopg.connect(self._server.format(database="postgres"), autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        with psycopg.connect(url) as connection:
+            if connection.execute(SHAPE).fetchone() == shape:
+                connection.execute(EMPTY)
+                self._ready = name, shape
+
+    def _made(self) -> tuple[str, object]:
+        name = _create(self._server)
+        url = self._server.format(database=name)
+        Database(url).migrate()
+        with psycopg.connect(url) as connection:
+            return name, connection.execute(SHAPE).fetchone()
+
+
+def _create(server: str) -> str:
     name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(postgres_server.format(database="postgres"), autocommit=True) as connection:
+    with psycopg.connect(server.format(database="postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
-        yield postgres_server.format(database=name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    return name
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_server: str) -> _Databases:
+    return _Databases(postgres_server)
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: _Databases) -> Iterator[str]:
+    """URL of a migrated, empty PostgreSQL database that nobody else uses."""
+    with postgres_databases.one() as url:
+        yield url
+
+
+@pytest.fixture
+def bare_postgres_url(postgres_server: str) -> str:
+    """URL of a PostgreSQL database of the test's own that has no tables yet."""
+    return postgres_server.format(database=_create(postgres_server))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database without tables, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'data' / 'inhouse.db'}"
+    url: str = request.getfixturevalue("bare_postgres_url")
+    return url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty database of each kind in turn."""
+    """URL of a migrated, empty database of each kind in turn."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'data' / 'inhouse.db'}"
+        file = tmp_path / "data" / "inhouse.db"
+        file.parent.mkdir()
+        file.write_bytes(migrated())
+        return f"sqlite:///{file}"
     url: str = request.getfixturevalue("postgres_url")
     return url
 
@@ -143,6 +220,4 @@ async def open_database() -> AsyncIterator[Callable[[str], Database]]:
 @pytest.fixture
 def database(database_url: str, open_database: Callable[[str], Database]) -> Database:
     """A migrated, empty database of each kind in turn."""
-    database = open_database(database_url)
-    database.migrate()
-    return database
+    return open_database(database_url)

@@ -167,13 +167,11 @@ class Walk:
 
 
 @functools.cache
-def _migrated() -> bytes:
-    """A migrated, empty database, made once: a copy of it costs less than to migrate for each test."""
+def migrated() -> bytes:
+    """A migrated, empty SQLite database, made once: a copy of it costs less than to migrate for each test."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "inhouse.db"
-        database = Database(f"sqlite:///{file}")
-        database.migrate()
-        asyncio.run(database.close())
+        Database(f"sqlite:///{file}").migrate()
         return file.read_bytes()
 
 
@@ -187,7 +185,7 @@ async def walking(folder: Path, **settings: Any) -> AsyncIterator[Walk]:
     given = {"data_dir": folder, "engines.preload": [], **{name.replace("__", "."): v for name, v in settings.items()}}
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "inhouse.db").exists():
-        (folder / "inhouse.db").write_bytes(await asyncio.to_thread(_migrated))
+        (folder / "inhouse.db").write_bytes(await asyncio.to_thread(migrated))
     platform = Platform(load(given, {}))
     await platform.access.bootstrap()
     await platform.start()

@@ -20,7 +20,6 @@ from tests.walking import Walk, walking
 from inhouse.access import store as access
 from inhouse.api.batches import pace, working
 from inhouse.api.batches.steps import job_id
-from inhouse.storage.database import Database
 from inhouse.storage.schema import batch_results, calls, enqueued_batches, jobs, webhook_deliveries
 
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -90,9 +89,6 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @pytest.fixture
 async def walk(tmp_path: Path, database_url: str, upstream: Upstream) -> AsyncIterator[Walk]:
-    database = Database(database_url)
-    await asyncio.to_thread(database.migrate)
-    await database.close()
     async with walking(tmp_path, database__url=database_url) as walk:
         for model in ("gpt-4.1", "gpt-4.1-mini", "gpt-3.5-turbo-instruct", "text-embedding-3-small"):
             await walk.upstream(upstream.url, model)
@@ -382,9 +378,6 @@ async def test_a_process_that_stops(
 
 
 async def test_two_processes_share_a_batch(tmp_path: Path, postgres_url: str, upstream: Upstream) -> None:
-    database = Database(postgres_url)
-    await asyncio.to_thread(database.migrate)
-    await database.close()
     async with (
         walking(tmp_path / "one", database__url=postgres_url, limits__tier="off") as one,
         walking(tmp_path / "two", database__url=postgres_url, limits__tier="off") as two,

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.walking import migrated
 
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.storage.database import Database
@@ -58,8 +59,8 @@ async def told_of(database: Database, *script: Sequence[str | Exception], **body
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    (tmp_path / "inhouse.db").write_bytes(migrated())
     database = Database(f"sqlite:///{tmp_path / 'inhouse.db'}")
-    database.migrate()
     yield database
     await database.close()
 

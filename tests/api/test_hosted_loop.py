@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.walking import migrated
 
 from inhouse.api.responses import store
 from inhouse.api.responses.ending import endings
@@ -109,8 +110,8 @@ def bench() -> Bench:
 
 @pytest.fixture
 async def make(tmp_path: Path, bench: Bench) -> AsyncIterator[Make]:
+    (tmp_path / "inhouse.db").write_bytes(migrated())
     database = Database(f"sqlite:///{tmp_path / 'inhouse.db'}")
-    database.migrate()
     made: list[Platform] = []
 
     def maker(tool: Any, circumstances: Circumstances) -> HostedTool:

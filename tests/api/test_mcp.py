@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from tests.mcp_servers import MCPServer, each_server, serve_guarded, serve_old_sse, serve_streamable
+from tests.walking import migrated
 
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.mcp import mcp_maker
@@ -44,8 +45,8 @@ def tool(server: MCPServer, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    (tmp_path / "inhouse.db").write_bytes(migrated())
     database = Database(f"sqlite:///{tmp_path / 'inhouse.db'}")
-    database.migrate()
     made: list[Platform] = []
 
     def make(*script: Sequence[str | Exception], bounds: Bounds | None = None) -> Platform:

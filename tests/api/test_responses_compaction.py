@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.walking import migrated
 
 from inhouse.kit.errors import APIError, InvalidRequest, ServerError
 from inhouse.storage.database import Database
@@ -28,8 +29,8 @@ SUMMARY = "Ada likes green; look_up gave seven."
 
 @pytest.fixture
 async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    (tmp_path / "inhouse.db").write_bytes(migrated())
     database = Database(f"sqlite:///{tmp_path / 'inhouse.db'}")
-    database.migrate()
     made: list[Platform] = []
 
     def make(*script: Any, window: int = 100_000) -> Platform:

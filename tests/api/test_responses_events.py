@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.walking import migrated
 
 from inhouse.engines.deployments import Embedded
 from inhouse.engines.protocol import EngineBusy, EngineFailed
@@ -23,8 +24,8 @@ TOOL = {"type": "function", "name": "look_up", "parameters": {"type": "object", 
 
 @pytest.fixture
 async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    (tmp_path / "inhouse.db").write_bytes(migrated())
     database = Database(f"sqlite:///{tmp_path / 'inhouse.db'}")
-    database.migrate()
     made: list[Platform] = []
 
     def make(*script: Sequence[str | Exception], window: int = 100_000) -> Platform:

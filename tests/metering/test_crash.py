@@ -116,7 +116,6 @@ async def test_a_killed_server_leaves_the_calls_of_others_alone(
     make_platform: Any,
 ) -> None:
     database = open_database(postgres_url)
-    database.migrate()
     key = await make_platform(database, engine_url)
     doomed, surviving = Load(key), Load(key)
     headers = {"authorization": f"Bearer {key}"}

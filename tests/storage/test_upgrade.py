@@ -63,14 +63,14 @@ async def test_the_migrations_give_the_schema(database: Database) -> None:
     assert await database.read(differences) == []
 
 
-async def test_the_migrations_give_the_very_same_ddl(database_url: str, open_database: Open) -> None:
-    engine = open_engine(parse_url(database_url), "migrate", 1)
+async def test_the_migrations_give_the_very_same_ddl(bare_database_url: str, open_database: Open) -> None:
+    engine = open_engine(parse_url(bare_database_url), "migrate", 1)
     with engine.begin() as connection:
         metadata.create_all(connection)
         wanted = description(connection)
         metadata.drop_all(connection)
     engine.dispose()
-    database = open_database(database_url)
+    database = open_database(bare_database_url)
     database.migrate()
     found = await database.read(description)
     assert wanted.keys() == found.keys() == metadata.tables.keys()
@@ -155,16 +155,20 @@ async def test_a_newer_database_is_refused(database: Database, database_url: str
 MIGRATE = "import sys; from inhouse.storage.database import Database; Database(sys.argv[1]).migrate()"
 
 
-async def test_processes_that_migrate_at_once_do_not_disturb_each_other(database_url: str, open_database: Open) -> None:
+async def test_processes_that_migrate_at_once_do_not_disturb_each_other(
+    bare_database_url: str, open_database: Open
+) -> None:
     processes = await asyncio.gather(
         *(
-            asyncio.create_subprocess_exec(sys.executable, "-c", MIGRATE, database_url, stderr=asyncio.subprocess.PIPE)
+            asyncio.create_subprocess_exec(
+                sys.executable, "-c", MIGRATE, bare_database_url, stderr=asyncio.subprocess.PIPE
+            )
             for _ in range(4)
         )
     )
     outcomes = await asyncio.gather(*(process.communicate() for process in processes))
     assert [process.returncode for process in processes] == [0] * 4, outcomes
-    tables = await open_database(database_url).read(lambda c: inspect(c).get_table_names())
+    tables = await open_database(bare_database_url).read(lambda c: inspect(c).get_table_names())
     assert set(tables) == {*metadata.tables, "alembic_version"}
 
 

@@ -150,7 +150,9 @@ def lock_thread(connection: Connection, thread_id: str) -> None:
 
 
 def delete_thread(connection: Connection, thread_id: str) -> list[str]:
-    """Remove a thread and all that is in it. Gives the ids of its runs."""
+    """Remove a thread, which is locked, and all that is in it. Gives the ids of its runs."""
+    if (active := active_run(connection, thread_id)) is not None:
+        find_run(connection, active, hold=True)  # what is just being written of it is removed too
     runs = list(connection.execute(select(thread_runs.c.id).where(thread_runs.c.thread_id == thread_id)).scalars())
     if runs:
         connection.execute(delete(thread_run_events).where(thread_run_events.c.run_id.in_(runs)))
