@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import subprocess
@@ -43,31 +44,28 @@ def start_inhouse(mock_url: str, folder: Path, *, program: Sequence[str] = (), t
     log = folder / "inhouse.log"
     env = {"INHOUSE_API_KEY": key, "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL, "INHOUSE_LIMITS__TIER": tier}
     cli = [sys.executable, "-m", "inhouse.cli"]
-    for arguments in _bindings(mock_url):
-        done = subprocess.run(
-            [*cli, "models", "use", *arguments, "--data-dir", str(data)],
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise Missing(f"inhouse models use {' '.join(arguments)}: {done.stderr.strip()[-500:]}")
+    asyncio.run(_bind(mock_url, data))
     port = free_port()
     process = spawn([*(program or cli), "serve", "--port", str(port), "--data-dir", str(data)], log, env)
     return _ready(Server(f"http://127.0.0.1:{port}/v1", key, INHOUSE_MODEL, process), log)
 
 
-def _bindings(mock_url: str) -> list[list[str]]:
+async def _bind(mock_url: str, data: Path) -> None:
     """The model to the mock; what embedded models serve by default to nothing, so that no weights are pulled."""
     try:
-        from inhouse.catalog.bindings import default_bindings
+        from inhouse.catalog.bindings import Bindings, default_bindings
+        from inhouse.engines.deployments import Remote
+        from inhouse.engines.upstream import Target, UpstreamSpec
+        from inhouse.storage.database import Database
     except ImportError as error:
         raise Missing(f"inhouse is not installed here: {error}") from error
-    others = [model for model in default_bindings() if model != INHOUSE_MODEL]
-    return [
-        [INHOUSE_MODEL, "--upstream", mock_url, "--upstream-model", MODEL],
-        *([model, "--none"] for model in others),
-    ]
+    database = Database(f"sqlite:///{data / 'inhouse.db'}")
+    database.migrate()
+    bindings = Bindings(database)
+    for model in default_bindings():
+        await bindings.bind(model, None, "bench")
+    await bindings.bind(INHOUSE_MODEL, Remote(upstream=UpstreamSpec(targets=[Target(mock_url, MODEL)])), "bench")
+    await database.close()
 
 
 def start_litellm(mock_url: str, folder: Path) -> Server:
