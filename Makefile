@@ -1,6 +1,7 @@
 # make serve    everything that is missing, then the server         (PORT=8080 HOST=0.0.0.0 DATA_DIR=/srv/inhouse)
 # make test     everything that tests need, then all tests          (ARGS="tests/storage -k sqlite")
 # make codex    the Codex CLI, some 400 MB, so that `make test` runs it too
+# make ray      Ray, some 500 MB, for batches on a cluster, and so that `make test` tests them
 # make check    style, types, floors and the coverage of the official surface
 # make bench    the benchmark against peers
 # make docs     the pages that are written from the code
@@ -23,7 +24,7 @@ TEST := $(VENV)/.test-$(HERE)
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 LOCKED = --require-hashes --only-binary :all:
 
-.PHONY: serve test codex check bench docs lock clean
+.PHONY: serve test codex ray check bench docs lock clean
 
 serve: $(SERVE)
 	@exec $(BIN)/inhouse serve --data-dir '$(DATA_DIR)' $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
@@ -68,6 +69,9 @@ $(TEST): requirements/test.txt requirements/official-2.txt requirements/official
 codex: $(TEST)
 	@$(call npm_packages,codex,ecosystem-codex)
 
+ray: $(TEST)
+	$(PIP) install --quiet $(LOCKED) -r requirements/ray.txt
+
 # Packages of tests/ecosystem/$(1), locked, into the environment's folder $(2).
 npm_packages = mkdir -p '$(VENV)/$(2)' && cp tests/ecosystem/$(1)/package*.json '$(VENV)/$(2)/' && \
     npm ci --silent --no-audit --no-fund --ignore-scripts --prefix '$(VENV)/$(2)'
@@ -93,6 +97,7 @@ lock: $(MADE)
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/official-2.txt requirements/official-2.in
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/official-1.txt requirements/official-1.in
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/ecosystem.txt requirements/ecosystem.in
+	$(BIN)/uv pip compile $(COMPILE) --output-file requirements/ray.txt requirements/ray.in
 COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
     --no-annotate --upgrade --custom-compile-command 'make lock'
 

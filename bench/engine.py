@@ -132,14 +132,11 @@ def start_inhouse(chosen: Plan, folder: Path) -> Server:
         "INHOUSE_ENGINES__SLOTS": str(chosen.spec.slots),
         "INHOUSE_ENGINES__THREADS": str(chosen.threads),
         "INHOUSE_ENGINES__KV_TOKENS": str(chosen.kv_tokens),
+        "INHOUSE_ENGINES__PULL": "false",
     }
     cli = [sys.executable, "-m", "inhouse.cli"]
-    from inhouse.catalog.bindings import default_bindings
-
-    others = [[model, "--none"] for model in default_bindings() if model != INHOUSE_MODEL]
-    for arguments in ([INHOUSE_MODEL, chosen.spec.path], *others):
-        command = [*cli, "models", "use", *arguments, "--data-dir", str(data)]
-        subprocess.run(command, env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
+    command = [*cli, "models", "use", INHOUSE_MODEL, chosen.spec.path, "--data-dir", str(data)]
+    subprocess.run(command, env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
     port = free_port()
     process = spawn([*cli, "serve", "--port", str(port), "--data-dir", str(data)], folder / "inhouse", env)
     return Server(f"http://127.0.0.1:{port}/v1", key, INHOUSE_MODEL, process)

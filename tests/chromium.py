@@ -20,7 +20,14 @@ from websockets.asyncio.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+)
 
 
 class Page:
@@ -59,14 +66,19 @@ class Page:
             assert time.monotonic() < deadline, f"{condition} never came true; {self.problems}"
             await asyncio.sleep(0.05)
 
-    async def picture(self, file: Path, width: int, height: int | None = None, *, dark: bool = False) -> None:
-        await self.ask(
-            "Emulation.setEmulatedMedia",
-            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
-        )
-        size = {"width": width, "height": height or 900, "deviceScaleFactor": 1, "mobile": False}
+    async def fill(self, selector: str, text: str) -> None:
+        await self.evaluate(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
+
+    async def shape(self, width: int, height: int = 900, *, dark: bool = False) -> None:
+        """As a window of this size, of a person who prefers dark or light."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.ask("Emulation.setEmulatedMedia", features=[scheme])
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         await self.ask("Emulation.setDeviceMetricsOverride", **size)
-        await asyncio.sleep(0.3)
+
+    async def picture(self, file: Path, width: int, height: int | None = None, *, dark: bool = False) -> None:
+        await self.shape(width, height or 900, dark=dark)
+        await asyncio.sleep(0.1)
         shot = await self.ask("Page.captureScreenshot", captureBeyondViewport=height is None)
         file.write_bytes(base64.b64decode(shot["data"]))
 

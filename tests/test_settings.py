@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from inhouse.settings import FIELDS, Secret, Settings, SettingsError, load
+from inhouse.settings import FIELDS, Secret, Settings, SettingsError, load, portable, restored
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,6 +68,17 @@ def test_where_mcp_servers_may_be(host: str, reach: str, expected: str) -> None:
     assert load({"server.host": host, "mcp.reach": reach}, {}).mcp_reach == expected
 
 
+def test_settings_travel() -> None:
+    """To a worker elsewhere, as JSON, with their secrets, and not by way of its own environment."""
+    given = load(
+        {"data_dir": "/x", "server.port": 80, "log.level": "error"},
+        {"INHOUSE_DATABASE__URL": "postgresql://me:secret@h/d", "INHOUSE_ENGINES__PRELOAD": "a,b"},
+    )
+    assert restored(json.loads(json.dumps(portable(given)))) == given
+    with pytest.raises(SettingsError, match=r"there is no setting engines\.later in this version"):
+        restored({"engines.later": 1})
+
+
 def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
     values: dict[str, tuple[Any, str]] = {
         "data_dir": ("/x", "'/x'"),
@@ -85,6 +97,15 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "files.fetch": ("off", "'off'"),
         "files.document_timeout_s": ("2.5", "2.5"),
         "files.document_memory": ("1073741824", "1073741824"),
+        "console.url": ("https://models.example", "'https://models.example'"),
+        "console.session_hours": ("1.5", "1.5"),
+        "console.oidc_issuer": ("https://login.example", "'https://login.example'"),
+        "console.oidc_client_id": ("c", "'c'"),
+        "console.oidc_client_secret": ("s", "'s'"),
+        "console.oidc_name": ("Example", "'Example'"),
+        "console.oidc_domains": ("a.example,b.example", "['a.example', 'b.example']"),
+        "console.oidc_role": ("reader", "'reader'"),
+        "console.oidc_trust_addresses": ("true", "true"),
         "engines.slots": ("3", "3"),
         "engines.threads": ("2", "2"),
         "engines.kv_tokens": ("4096", "4096"),
@@ -98,6 +119,11 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "limits.store_url": ("redis://h", "'redis://h'"),
         "limits.on_store_failure": ("local_share", "'local_share'"),
         "limits.processes": ("3", "3"),
+        "batches.runner": ("ray", "'ray'"),
+        "batches.ray_address": ("head:6379", "'head:6379'"),
+        "batches.ray_workers": ("4", "4"),
+        "batches.ray_worker_cpus": ("0.5", "0.5"),
+        "batches.ray_worker_gpus": ("1", "1.0"),
         "mcp.reach": ("private", "'private'"),
         "mcp.list_timeout_s": ("5", "5"),
         "mcp.call_timeout_s": ("7.5", "7.5"),

@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from inhouse.access import Access
-from inhouse.access.sessions import Sessions
 from inhouse.api.assistants.faces import assistants_faces
 from inhouse.api.assistants.stores import Stores
 from inhouse.api.audio.routes import Audio
 from inhouse.api.audio.speech import SpeechService
 from inhouse.api.audio.transcription import TranscriptionService
+from inhouse.api.batches.clustering import adopt, cluster_of
 from inhouse.api.batches.routes import Batches
 from inhouse.api.batches.running import work_on_batches
 from inhouse.api.batches.service import BatchesService
@@ -36,7 +36,6 @@ from inhouse.api.embeddings.service import EmbeddingsService
 from inhouse.api.files.routes import FilesFace
 from inhouse.api.inside import Inside
 from inhouse.api.models.routes import Models
-from inhouse.api.moderations.pictures import Pictures
 from inhouse.api.moderations.routes import Moderations
 from inhouse.api.moderations.service import ModerationsService
 from inhouse.api.openapi import document
@@ -49,6 +48,7 @@ from inhouse.api.responses.mcp import mcp_maker
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.api.responses.socket import ResponsesSocket
+from inhouse.api.responses.store import Listed, recent_responses
 from inhouse.api.socket import sockets_of
 from inhouse.api.uploads.routes import UploadsFace
 from inhouse.api.vector_stores.routes import VectorStoresFace
@@ -58,6 +58,7 @@ from inhouse.catalog import Catalog
 from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.catalog.terms import load_terms
+from inhouse.console.behind import Behind
 from inhouse.console.site import Site
 from inhouse.documents import Documents
 from inhouse.engines.deployments import Deployment
@@ -67,6 +68,7 @@ from inhouse.files import Files
 from inhouse.files.fetching import Fetcher
 from inhouse.files.sweeping import Sweeper
 from inhouse.files.uploads import Uploads
+from inhouse.generation.moderation.pictures import Pictures
 from inhouse.health import Health
 from inhouse.jobs.runner import Runner
 from inhouse.kit.addresses import LOOPBACK, PRIVATE, Network, Reach
@@ -151,7 +153,8 @@ class Platform:
             )
         )
         queue = BatchQueue(self.database, self.limits)
-        work_on_batches(self.database, self.files, self.jobs, self.access, batch_calls, held, inside, queue)
+        cluster = cluster_of(settings, self.catalog)
+        work_on_batches(self.database, self.files, self.jobs, self.access, batch_calls, held, inside, queue, cluster)
         operations = operations_of(
             Chat(ChatService(self.calls, CompletionStore(self.database))),
             Responses(responses),
@@ -160,7 +163,7 @@ class Platform:
             Embeddings(EmbeddingsService(self.calls)),
             Moderations(ModerationsService(self.calls, Pictures(materials.fetcher))),
             FilesFace(self.files),
-            Batches(BatchesService(self.database, self.files, self.jobs, inside)),
+            Batches(BatchesService(self.database, self.files, self.jobs, inside, queue)),
             UploadsFace(uploads),
             VectorStoresFace(self.vector_stores),
             Models(self.catalog, self.serving),
@@ -178,14 +181,16 @@ class Platform:
             sockets=sockets_of(ResponsesSocket(responses)),
             spool=blobs.spool,
         )
-        console = Site(
+        self.console = console = Site(
             self.serving,
             self._v1,
             self.access,
-            Sessions(self.database),
+            self.database,
+            settings.console,
             self.access.project_name,
             self.limits.standing,
             document,
+            Behind(self.budgets, self.webhooks, self.serving, self._recent_responses),
         )
         self._site = Starlette(
             routes=[
@@ -220,6 +225,8 @@ class Platform:
         self.engine_counts.start()
         await self.catalog.bindings.refresh()
         await self.limits.start()
+        if self.settings.batches.runner == "ray":
+            await adopt(self.database)
         await self.jobs.start()
         await self.sweeper.start()
         await self.store_sweeper.start()
@@ -227,6 +234,12 @@ class Platform:
         for deployment in wanted:
             self.engines.expect(deployment)
         self._preloading = asyncio.create_task(self._preload(wanted))
+
+    async def start_worker(self) -> None:
+        """Take part as a worker that does the jobs it is told to (``jobs.perform``), and serves nobody."""
+        await self.ledger.start()
+        await self.catalog.bindings.refresh()
+        await self.jobs.start(claims=False)
 
     async def stop(self) -> None:
         """End engines, write what the ledger still holds, close the database: each also if one before it fails."""
@@ -237,12 +250,16 @@ class Platform:
             last_first.push_async_callback(self.limits.close)
             last_first.push_async_callback(self.engines.close)
             last_first.push_async_callback(self.webhooks.close)
+            last_first.push_async_callback(self.console.close)
             last_first.push_async_callback(self.jobs.stop)
             last_first.push_async_callback(self.sweeper.stop)
             last_first.push_async_callback(self.store_sweeper.stop)
             if self._preloading is not None:
                 self._preloading.cancel()
                 await asyncio.gather(self._preloading, return_exceptions=True)
+
+    async def _recent_responses(self, project_id: str, after: str | None, limit: int) -> tuple[list[Listed], bool]:
+        return await self.database.read(lambda c: recent_responses(c, project_id, after, limit))
 
     async def _preload(self, wanted: Iterable[Deployment]) -> None:
         for each in self.catalog.deployed():

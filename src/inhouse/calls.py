@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cached_property, partial
 from types import TracebackType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from inhouse.access import Caller
+from inhouse.access.policies import Guardrail
 from inhouse.catalog import Catalog, Resolved
 from inhouse.catalog.cards import Card, Snapshot
 from inhouse.documents import Documents
@@ -26,6 +27,7 @@ from inhouse.engines.deployments import Embedded
 from inhouse.engines.hosted import HostedEngine
 from inhouse.engines.hosts import Kind
 from inhouse.engines.llama.engine import LlamaEngine
+from inhouse.engines.moderation.verdicts import Moderated
 from inhouse.engines.pool import Engine, EnginePool
 from inhouse.engines.protocol import DecodingDefaults, EngineFailed
 from inhouse.engines.upstream import Upstream
@@ -113,6 +115,7 @@ class Calls:
         pool: Pool | None = None,
         streams: bool = True,
         most: Bound | None = None,
+        beside: bool = False,
     ) -> Call:
         """One request for a model. It is admitted when the call is entered.
 
@@ -126,6 +129,7 @@ class Calls:
             pool: in place of that of all calls.
             streams: whether anything of the answer is given away before the call is settled.
             most: what it may use at most; reserved where the caller has a budget.
+            beside: it is a step of a request that was admitted, by no choice of the caller.
 
         Raises:
             NotFound: no such model here, or it is not deployed.
@@ -134,7 +138,9 @@ class Calls:
         """
         pool = pool or self._pool
         resolved = self._catalog.resolve(model, endpoint)
-        caller.policy.check_model(caller.project_id, model, resolved.card.id, resolved.snapshot.id)
+        if not beside:
+            caller.policy.check_model(caller.project_id, model, resolved.card.id, resolved.snapshot.id)
+        guardrail = caller.policy.guardrail
         granted = service_tier(resolved.card, resolved.snapshot, tier)
         prices = rates(resolved.card, resolved.snapshot, granted, batch=pool == "batch")
         return Call(
@@ -158,15 +164,41 @@ class Calls:
             ),
             resolved,
             self._engines,
-            self._ledger,
+            self._ledger.direct if beside else self._ledger,
             self._budgets,
             self._metrics,
-            lambda: self._limits.admit(caller, resolved.card, demand, pool=pool),
+            _admitted if beside else lambda: self._limits.admit(caller, resolved.card, demand, pool=pool),
             respond,
+            partial(self._moderation, caller),
             streams=streams,
             most=most or Bound(),
             materials=self._materials,
+            guardrails=() if guardrail is None or endpoint == "moderation" else (guardrail,),
         )
+
+    def _moderation(self, caller: Caller, model: str, *, asked: bool) -> Call:
+        if asked:
+            caller.policy.check_model(caller.project_id, model, *self._names(model))
+        return self.open(
+            caller,
+            "createModeration",
+            model,
+            request_id=request_id(),
+            endpoint="moderation",
+            demand=Demand(input_tokens=0),
+            respond={},
+            streams=False,
+            most=Bound(input_tokens=0, output_tokens=0),
+            beside=True,
+        )
+
+    def _names(self, model: str) -> tuple[str, str]:
+        card, snapshot = self.card_of(model, "moderation")
+        return card.id, snapshot.id
+
+
+async def _admitted() -> None:
+    """A step of a call that was admitted takes nothing more of the limits."""
 
 
 class Call:
@@ -186,12 +218,19 @@ class Call:
         metrics: Metrics,
         admit: Callable[[], Awaitable[Admission | None]],
         respond: dict[str, str],
+        moderation: Callable[..., Call],
         *,
         streams: bool,
         most: Bound,
         materials: Materials | None = None,
+        guardrails: tuple[Guardrail, ...] = (),
     ) -> None:
         self.materials = materials
+        self.guardrails = guardrails
+        """What moderates it."""
+        self.moderated: Moderated | None = None
+        """What moderation found, for the client; None where nothing is moderated."""
+        self._moderation = moderation
         self.card = resolved.card
         self.snapshot = resolved.snapshot
         self.deployment = resolved.deployment
@@ -281,6 +320,33 @@ class Call:
             self._opened = self._ledger.open(opening, self.usage)
         else:
             self._ledger.open_lazily(opening, self.usage)
+
+    def moderate(self, model: str, input: Literal["score", "block"], output: Literal["score", "block"]) -> None:
+        """Moderate both sides, too, because the request asks for it.
+
+        Raises:
+            NotFound, Forbidden: of the moderation model.
+        """
+        try:
+            self._moderation(model, asked=True)
+        except APIError as error:
+            error.param = "moderation.model"
+            raise
+        asked = Guardrail(
+            model,
+            "block" if input == "block" else "annotate",
+            "block" if output == "block" else "annotate",
+            origin="request",
+        )
+        self.guardrails = (*self.guardrails, asked)
+
+    def moderation_call(self, model: str) -> Call:
+        """A call for a moderation model that is a step of this one."""
+        return self._moderation(model, asked=False)
+
+    def count_moderation(self, side: str, outcome: str, categories: Iterable[str]) -> None:
+        """For the metrics."""
+        self._metrics.moderated(side, outcome, categories)
 
     def tell(self, name: str, value: str) -> None:
         """A header of the answer. Has no effect once the answer has begun."""

@@ -9,7 +9,7 @@ from inhouse.catalog import Catalog, Resolved
 from inhouse.catalog.cards import Cards
 from inhouse.catalog.served import Change, ServedBy
 from inhouse.engines.deployments import Deployment, Embedded, Hosted
-from inhouse.engines.pool import EnginePool
+from inhouse.engines.pool import EnginePool, Load
 from inhouse.metering.speeds import Speeds
 
 
@@ -30,6 +30,11 @@ class Serving:
         """What serves a model, by any of its names; None if nothing does."""
         found = self._catalog.find(snapshot)
         return None if found is None else await self._describe(found)
+
+    def load(self, snapshot: str) -> Load | None:
+        """How busy the engine behind a model is; None if nothing of this machine serves it."""
+        found = self._catalog.find(snapshot)
+        return None if found is None else self._engines.load(found.deployment)
 
     async def changes(self, model: str) -> list[Change]:
         """What has been bound to a model, newest first, the shipped default last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,14 +13,17 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from aiohttp import web
-from openai import AsyncOpenAI, BadRequestError, NotFoundError, PermissionDeniedError
+from openai import AsyncOpenAI, BadRequestError, NotFoundError, PermissionDeniedError, RateLimitError
 from openai.types import Batch
 from sqlalchemy import func, select, update
 from tests.walking import Walk, walking
 
 from inhouse.access import store as access
-from inhouse.api.batches import pace, working
-from inhouse.api.batches.steps import job_id
+from inhouse.api.batches import checking, pace, validating, working
+from inhouse.api.batches.steps import REQUESTS, job_id
+from inhouse.engines.deployments import Remote
+from inhouse.engines.upstream import Target, UpstreamSpec
+from inhouse.limits import batch_queue
 from inhouse.storage.schema import batch_results, calls, enqueued_batches, jobs, webhook_deliveries
 
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -35,6 +39,7 @@ class Upstream:
         self.asked: list[str] = []
         self.at_once = 0
         self.most_at_once = 0
+        self.answered = 0
         self.gate: asyncio.Event | None = None
         """All but the first request wait for it."""
         self.capacity: int | None = None
@@ -47,6 +52,9 @@ class Upstream:
         if request.path.endswith("/embeddings"):
             data = [{"index": 0, "embedding": [0.5] * 1536, "object": "embedding"}]
             return web.json_response({"data": data, "usage": {"prompt_tokens": 4, "total_tokens": 4}})
+        if request.path.endswith("/moderations"):
+            verdict = {"flagged": True, "categories": {"harassment": True}, "category_scores": {"harassment": 0.9}}
+            return web.json_response({"id": "modr-1", "model": "x", "results": [verdict]})
         text = body["messages"][-1]["content"] if "messages" in body else "".join(body["prompt"])
         self.asked.append(text)
         if self.capacity is not None and self.at_once >= self.capacity:
@@ -60,6 +68,7 @@ class Upstream:
             if self.faults.get(text):
                 return web.json_response({"error": {"message": "no"}}, status=self.faults[text].pop(0))
             message = {"role": "assistant", "content": f"said {text}"}
+            self.answered += 1
             choice = {"index": 0, "message": message, "text": f"said {text}", "finish_reason": "stop"}
             return web.json_response({"choices": [choice], "usage": USAGE})
         finally:
@@ -90,7 +99,13 @@ async def upstream() -> AsyncIterator[Upstream]:
 @pytest.fixture
 async def walk(tmp_path: Path, database_url: str, upstream: Upstream) -> AsyncIterator[Walk]:
     async with walking(tmp_path, database__url=database_url) as walk:
-        for model in ("gpt-4.1", "gpt-4.1-mini", "gpt-3.5-turbo-instruct", "text-embedding-3-small"):
+        for model in (
+            "gpt-4.1",
+            "gpt-4.1-mini",
+            "gpt-3.5-turbo-instruct",
+            "text-embedding-3-small",
+            "omni-moderation-latest",
+        ):
             await walk.upstream(upstream.url, model)
         yield walk
 
@@ -155,6 +170,27 @@ async def nothing_is_left(walk: Walk) -> None:
                 await asyncio.sleep(0.02)
 
 
+async def expire(walk: Walk, batch_id: str) -> None:
+    """Let its window be over, and wait until that was noticed."""
+    job = jobs.c.id == job_id(batch_id, "expire")
+    await walk.platform.database.write(lambda connection: connection.execute(update(jobs).where(job).values(due_at=0)))
+    walk.platform.jobs.wake()
+    async with asyncio.timeout(20):
+        while await count(walk, select(func.count()).select_from(jobs).where(job)):
+            await asyncio.sleep(0.02)
+
+
+def part_of(text: str) -> int:
+    """In which part the request with a text is, of a file of ``first``, ``c0``, ``c1``, …"""
+    return 0 if text == "first" else (int(text[1:]) + 1) // checking.CHUNK_REQUESTS
+
+
+async def open_parts(walk: Walk, batch_id: str) -> set[int]:
+    query = select(jobs.c.id).where(jobs.c.kind == REQUESTS, jobs.c.id.startswith(batch_id))
+    ids = await walk.platform.database.read(lambda connection: connection.execute(query).scalars().all())
+    return {int(id.partition(":")[2]) for id in ids}
+
+
 async def test_answers(walk: Walk, client: AsyncOpenAI, upstream: Upstream) -> None:
     upstream.faults = {"wrong": [400], "shaky": [500, 429, 503]}
     lines = [chat(f"c{number}") for number in range(250)] + [chat("wrong"), chat("shaky"), chat("bad", n=0)]
@@ -202,6 +238,8 @@ async def test_answers(walk: Walk, client: AsyncOpenAI, upstream: Upstream) -> N
         ("/v1/responses", {"model": "gpt-4.1", "input": "hello"}, "said hello"),
         ("/v1/embeddings", {"model": "text-embedding-3-small", "input": "hello"}, '"embedding":'),
         ("/v1/completions", {"model": "gpt-3.5-turbo-instruct", "prompt": "hello"}, "said hello"),
+        ("/v1/moderations", {"model": "omni-moderation-latest", "input": "hello"}, '"flagged":true'),
+        ("/v1/moderations", {"input": "hello"}, '"flagged":true'),
     ],
 )
 async def test_endpoints(client: AsyncOpenAI, endpoint: str, body: Any, wanted: str) -> None:
@@ -310,13 +348,13 @@ async def test_cancelling_keeps_what_is_done(walk: Walk, client: AsyncOpenAI, up
     cancelling = await client.batches.cancel(made.id)
     assert (cancelling.status, cancelling.cancelling_at is not None) == ("cancelling", True)
     assert (await client.batches.cancel(made.id)).status == "cancelling"
-    asked = len(upstream.asked)
-    assert asked < 100
     upstream.gate.set()
     batch = await ended(client, made.id)
+    asked = len(upstream.asked)
+    assert asked <= pace.FIRST + 2, "requests were begun that nobody wanted any more"
     assert (batch.status, batch.cancelled_at is not None, batch.error_file_id) == ("cancelled", True, None)
     told = await output(client, batch.output_file_id)
-    assert len(told) == len(upstream.asked) == asked
+    assert len(told) == asked
     assert batch.request_counts is not None
     assert (batch.request_counts.total, batch.request_counts.completed) == (1501, asked)
     assert len(await walk.rows()) == asked
@@ -327,11 +365,9 @@ async def test_expiry(walk: Walk, client: AsyncOpenAI, upstream: Upstream) -> No
     upstream.gate = asyncio.Event()
     made = await create(client, [chat("first"), *(chat(f"c{number}") for number in range(500))])
     await until(client, made.id, lambda batch: batch.request_counts is not None and batch.request_counts.completed == 1)
-    over = update(jobs).where(jobs.c.id == job_id(made.id, "expire")).values(due_at=0)
-    await walk.platform.database.write(lambda connection: connection.execute(over))
-    walk.platform.jobs.wake()
-    async with asyncio.timeout(20):
-        while await count(walk, select(func.count()).select_from(jobs).where(jobs.c.id == job_id(made.id, 4))):
+    await expire(walk, made.id)
+    async with asyncio.timeout(20):  # what nobody has begun ends; which requests come first is a matter of luck
+        while await open_parts(walk, made.id) != {part_of(text) for text in upstream.asked[1:]}:
             await asyncio.sleep(0.02)
     upstream.gate.set()
     batch = await ended(client, made.id)
@@ -348,6 +384,52 @@ async def test_expiry(walk: Walk, client: AsyncOpenAI, upstream: Upstream) -> No
     assert batch.request_counts is not None
     assert batch.request_counts.failed == len(failed)
     await nothing_is_left(walk)
+
+
+async def test_cancelling_while_the_file_is_checked(
+    walk: Walk, client: AsyncOpenAI, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked, whether the check is going on or nobody has begun it."""
+    begun, let_go = threading.Event(), threading.Event()
+    check = validating.check
+
+    def slow(*arguments: Any) -> Any:
+        begun.set()
+        let_go.wait(20)
+        return check(*arguments)
+
+    monkeypatch.setattr(validating, "check", slow)
+    made = await create(client, [chat("c0"), chat("c1")])
+    await asyncio.to_thread(begun.wait, 20)
+    assert (await client.batches.cancel(made.id)).status == "cancelling"
+    let_go.set()
+    batch = await ended(client, made.id)
+    assert (batch.status, batch.output_file_id, batch.error_file_id) == ("cancelled", None, None)
+    assert batch.in_progress_at is None
+    await walk.platform.jobs.stop()
+    made = await create(client, [chat("c0")])
+    assert (await client.batches.cancel(made.id)).status == "cancelling"
+    await walk.platform.jobs.start()
+    assert (await ended(client, made.id)).status == "cancelled"
+    assert upstream.asked == []
+    await nothing_is_left(walk)
+
+
+async def test_several_upstreams_of_different_strength(walk: Walk, client: AsyncOpenAI, upstream: Upstream) -> None:
+    """All of them work on one batch; one that is full does not slow the others down."""
+    async with serving() as weak:
+        upstream.capacity, weak.capacity = 4, 1
+        targets = [Target(url=upstream.url), Target(url=weak.url)]
+        await walk.platform.catalog.bindings.bind("gpt-4.1", Remote(upstream=UpstreamSpec(targets=targets)), "test")
+        batch = await ended(client, (await create(client, [chat(f"c{number}") for number in range(80)])).id)
+        assert batch.request_counts is not None
+        assert batch.request_counts.model_dump() == {"total": 80, "completed": 80, "failed": 0}
+        told = await output(client, batch.output_file_id)
+        assert [line["custom_id"] for line in told] == [f"c{number}" for number in range(80)]
+        assert upstream.answered
+        assert weak.answered
+        assert upstream.answered + weak.answered == 80
+        assert (upstream.most_at_once, weak.most_at_once) <= (4, 1)
 
 
 async def test_an_upstream_that_is_full(client: AsyncOpenAI, upstream: Upstream) -> None:
@@ -436,7 +518,29 @@ async def test_budget(walk: Walk, client: AsyncOpenAI) -> None:
     assert {row.state for row in rows} == {"settled"}
 
 
-async def test_webhooks(walk: Walk, client: AsyncOpenAI) -> None:
+async def test_too_many_in_an_hour(walk: Walk, client: AsyncOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that cannot be created do not count."""
+    monkeypatch.setattr(batch_queue, "BATCHES_AN_HOUR", 2)
+    key = (await walk.platform.access.create_key("x")).key
+    made = [await create(client, [chat("x")]) for _ in range(2)]
+    with pytest.raises(RateLimitError) as refused:
+        await create(client, [chat("x")])
+    assert refused.value.code == "rate_limit_exceeded"
+    assert refused.value.type == "requests"
+    assert (
+        f"Rate limit reached for batches in organization {key.organization_id} on batches per hour: Limit 2, "
+        "Used 2, Requested 1. Please try again in 30m"
+        in refused.value.message
+        or "Please try again in 29m" in refused.value.message
+    )
+    assert 1700 < int(refused.value.response.headers["retry-after"]) <= 1800
+    for each in made:
+        await ended(client, each.id)
+    with pytest.raises(BadRequestError):
+        await client.batches.create(input_file_id="file-none", endpoint=CHAT, completion_window="24h")
+
+
+async def test_webhooks(walk: Walk, client: AsyncOpenAI, upstream: Upstream) -> None:
     key = (await walk.platform.access.create_key("x")).key
     assert key.project_id is not None
     await walk.platform.webhooks.create(
@@ -444,15 +548,27 @@ async def test_webhooks(walk: Walk, client: AsyncOpenAI) -> None:
         key.project_id,
         name="x",
         url="http://127.0.0.1:9/",
-        event_types=["batch.completed", "batch.failed"],
+        event_types=["batch.completed", "batch.failed", "batch.cancelled", "batch.expired"],
         operators=True,
     )
     made = [await create(client, [chat("x")]), await create(client, b"")]
     for each in made:
         await ended(client, each.id)
+    upstream.gate = asyncio.Event()
+    made += [await create(client, [chat(f"c{number}") for number in range(2)]) for _ in range(2)]
+    for each in made[2:]:
+        await until(client, each.id, lambda batch: batch.status == "in_progress")
+    await client.batches.cancel(made[2].id)
+    await expire(walk, made[3].id)
+    upstream.gate.set()
+    for each in made[2:]:
+        await ended(client, each.id)
     query = select(webhook_deliveries.c.event_type, webhook_deliveries.c.body)
     told = await walk.platform.database.read(lambda connection: connection.execute(query).all())
-    assert {(row.event_type, json.loads(row.body)["data"]["id"]) for row in told} == {
-        ("batch.completed", made[0].id),
-        ("batch.failed", made[1].id),
-    }
+    assert sorted((row.event_type, json.loads(row.body)["data"]["id"]) for row in told) == sorted(
+        zip(
+            ("batch.completed", "batch.failed", "batch.cancelled", "batch.expired"),
+            (each.id for each in made),
+            strict=True,
+        )
+    )

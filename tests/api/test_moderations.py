@@ -16,16 +16,16 @@ from tests.scripted import Say, ScriptedEngine
 from tests.upstreams import scripted_upstream
 from tests.walking import Client, Walk, walking
 
-from inhouse.api.moderations.pictures import MAX_BYTES, Pictures
-from inhouse.api.moderations.verdicts import Image
 from inhouse.engines.deployments import Embedded
 from inhouse.engines.hosted import HostedEngine
 from inhouse.engines.hosting import HostConfig
 from inhouse.engines.moderation.categories import CATEGORIES, IMAGE_CATEGORIES
 from inhouse.engines.moderation.shapes import Classified, Classify
+from inhouse.engines.moderation.verdicts import Image
 from inhouse.engines.protocol import EngineBusy, EngineFailed, Refused
 from inhouse.engines.weights import find_manifest
 from inhouse.files.fetching import Fetcher
+from inhouse.generation.moderation.pictures import MAX_BYTES, Pictures
 from inhouse.kit.errors import InvalidRequest
 
 PATH = "/v1/moderations"

@@ -350,3 +350,35 @@ def test_assistants_are_taken_up_and_moved_off(run: Run, tmp_path: Path) -> None
     assert "name an assistant, or say --all" in run("assistants", "migrate", fails=True).stderr
     file.write_text("{}")
     assert "holds no assistants" in run("assistants", "import", str(file), fails=True).stderr
+
+
+def test_guardrails_are_set_and_shown(run: Run, tmp_path: Path) -> None:
+    assert "there is no project yet" in run("guardrails", "show", fails=True).stderr
+    secret = run("keys", "create").stdout.strip()
+    assert json.loads(run("guardrails", "show").stdout)["input"] == "off"
+    options = ("--input", "block", "--output", "annotate", "--category", "violence", "--threshold", "violence=0.8")
+    told = json.loads(run("guardrails", "set", *options).stdout)
+    assert (told["input"], told["output"], told["thresholds"]) == ("block", "annotate", {"violence": 0.8})
+    assert json.loads(run("guardrails", "show").stdout) == told
+    guardrail = asyncio.run(authenticated(tmp_path, secret)).policy.guardrail
+    assert guardrail is not None
+    assert (guardrail.input, guardrail.categories) == ("block", ("violence",))
+    for wrong, said in (
+        (["--threshold", "violence"], "such as violence=0.8"),
+        (["--threshold", "rudeness=0.8"], "rudeness"),
+        (["--input", "maybe"], "maybe"),
+        (["--model", "gpt-4.1"], "gpt-4.1"),
+        (["--project", "proj_none"], "there is no project proj_none"),
+    ):
+        assert said in run("guardrails", "set", *wrong, fails=True).stderr
+    run("guardrails", "set")
+    assert json.loads(run("guardrails", "show").stdout)["thresholds"] == {}
+
+
+def test_a_folder_with_a_whisper(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "my-whisper"
+    folder.mkdir()
+    assert "holds no model.bin" in run("models", "use", "whisper-1", str(folder), fails=True).stderr
+    (folder / "model.bin").write_bytes(b"weights")
+    run("models", "use", "whisper-1", str(folder))
+    assert "my-whisper" in run("models", "list").stdout

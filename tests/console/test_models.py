@@ -462,7 +462,7 @@ def test_a_head_request_has_no_body(browser: TestClient) -> None:
         ("tts-1", ["Speech", "$15.00", "Per 1M characters"]),
         ("text-embedding-3-small", ["Input", "$0.02", "Per 1M tokens"]),
         ("gpt-4o-mini-tts", ["Input", "$0.60", "Audio output", "$12.00"]),
-        ("gpt-4o-transcribe", ["Text input", "$2.50", "Audio input", "$6.00", "Output", "$10.00"]),
+        ("gpt-4o-transcribe", ["Text input", "$2.50", "Audio input", "$2.50", "Output", "$10.00"]),
         ("omni-moderation-latest", ["Use", "Free"]),
     ],
 )

@@ -2,20 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin
 
-import httpx2
 import pytest
 
-from inhouse.access import Access
 from inhouse.access.sessions import Keys, Sessions
-from inhouse.app import Platform
 from inhouse.console.session import COOKIE
-from inhouse.settings import Engines, Secret, Settings
 from inhouse.storage.database import Database
+
+from .browsing import Running, running_site
 
 PROJECT_PAGES = ("/playground", "/dashboard/logs", "/dashboard/files", "/dashboard/webhooks")
 ADMIN_PAGES = ("/dashboard/usage", "/dashboard/keys", "/dashboard/projects", "/dashboard/audit")
@@ -31,63 +28,10 @@ OPEN_PAGES = (
 )
 
 
-class Browser:
-    """A client that keeps cookies and fills in forms."""
-
-    def __init__(self, platform: Platform) -> None:
-        transport = httpx2.ASGITransport(app=platform)
-        self.client = httpx2.AsyncClient(transport=transport, base_url="http://console.test")
-
-    async def get(self, path: str) -> httpx2.Response:
-        return await self.client.get(path)
-
-    async def post(self, path: str, **fields: str) -> httpx2.Response:
-        return await self.client.post(path, data=fields)
-
-    async def token(self, path: str) -> str:
-        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', (await self.get(path)).text)
-        assert found is not None
-        return found[1]
-
-    async def sign_in(self, key: str, to: str = "/dashboard") -> httpx2.Response:
-        return await self.post("/sign-in", csrf=await self.token("/sign-in"), key=key, next=to)
-
-    async def api(self, method: str, path: str, csrf: str | None, **options: object) -> httpx2.Response:
-        headers = {} if csrf is None else {"x-csrf-token": csrf}
-        return await self.client.request(method, f"/console/v1{path}", headers=headers, **options)
-
-
-class Running:
-    def __init__(self, platform: Platform, key: str, admin: str) -> None:
-        self.platform, self.key, self.admin = platform, key, admin
-
-    def browser(self) -> Browser:
-        return Browser(self.platform)
-
-    async def key_of_another_project(self) -> str:
-        browser = self.browser()
-        await browser.sign_in(self.admin)
-        csrf = await browser.token("/dashboard/projects")
-        made = (await browser.api("POST", "/organization/projects", csrf, json={"name": "Other"})).json()
-        return (await self.platform.access.create_key("other", project_id=made["id"])).secret
-
-
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    key, admin = f"sk-proj-{secrets.token_hex(24)}", f"sk-admin-{secrets.token_hex(24)}"
-    settings = Settings(
-        data_dir=tmp_path,
-        cache_dir=tmp_path / "cache",
-        api_key=Secret(key),
-        admin_key=Secret(admin),
-        engines=Engines(preload=[]),
-    )
-    platform = Platform(settings)
-    platform.database.migrate()
-    await Access(platform.database).bootstrap(key, admin)
-    await platform.start()
-    yield Running(platform, key, admin)
-    await platform.stop()
+    async with running_site(tmp_path) as site:
+        yield site
 
 
 async def test_nobody_sees_what_is_somebodys(running: Running) -> None:
@@ -293,7 +237,9 @@ async def test_the_database_has_neither_token_nor_key(database: Database, keys: 
 
     sessions = Sessions(database)
     token = await sessions.open(keys)
-    assert await sessions.find(token) == keys
+    found = await sessions.find(token)
+    assert found is not None
+    assert (found.keys, found.user_id) == (keys, None)
     assert await sessions.find(token[:-1]) is None
     row = await database.read(lambda c: c.execute(select(console_sessions)).one())
     for secret in (token, keys.project, keys.admin):

@@ -119,6 +119,8 @@ async def test_uploads(make: Make, size: int) -> None:
 
     assert await engine.call("/measure", Ask("ä"), Answer, upload=body()) == Answer(f"ä {size}", b"x" * min(4, size))
     assert (await engine.call("/measure", Ask(), Answer, upload=b"y" * size)).text == f" {size}"
+    long = "a request may be longer than any header " * 10_000
+    assert (await engine.call("/measure", Ask(long), Answer, upload=b"y" * size)).text == f"{long} {size}"
 
 
 async def test_an_upload_that_breaks_off_is_no_request(make: Make) -> None:

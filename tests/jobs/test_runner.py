@@ -160,3 +160,50 @@ async def test_a_job_that_fails_every_time_is_given_up(make: Make, database: Dat
     await done(database, "a")
     assert worker.begun == [("a", attempt) for attempt in range(1, MOST_ATTEMPTS + 1)]
     assert worker.given_up == ["a"]
+
+
+async def test_performs_what_it_is_told_to(database: Database, make: Make) -> None:
+    """A process that does not look for jobs does one by its name, waits for one of another, and none that is gone."""
+    one, other = make(), make()
+    for worker in (one, other):
+        await worker.runner.start(claims=False)
+    for id in ("a", "b"):
+        await database.write(partial(queue.enqueue, id=id, kind="test", payload="{}"))
+    await asyncio.sleep(0.1)
+    assert one.begun == []
+    first = asyncio.create_task(one.runner.perform("a"))
+    while not one.begun:
+        await asyncio.sleep(0.01)
+    second = asyncio.create_task(other.runner.perform("a"))
+    await asyncio.sleep(0.1)
+    assert other.begun == []
+    one.release.set()
+    await asyncio.gather(first, second)
+    assert (one.begun, other.begun) == ([("a", 1)], [])
+    await other.runner.perform("none")
+
+
+async def test_perform_goes_on_for_a_process_that_died(database: Database, make: Make) -> None:
+    dead, other = make(), make()
+    await database.write(partial(queue.enqueue, id="a", kind="test", payload="{}"))
+    job = await database.write(partial(queue.claim_one, owner=dead.runner.owner, id="a", lease_us=300_000))
+    assert job == Job("a", "test", "{}", 1, False)
+    await other.runner.start(claims=False)
+    other.release.set()
+    await other.runner.perform("a")
+    assert other.begun == [("a", 2)]
+
+
+async def test_a_job_that_is_cancelled_before_it_begins(database: Database, make: Make) -> None:
+    """It is not held for ever: when its lease is over, it is begun again."""
+    worker = make()
+    await worker.runner.start(claims=False)
+    await database.write(partial(queue.enqueue, id="a", kind="test", payload="{}"))
+    job = await database.write(partial(queue.claim_one, owner=worker.runner.owner, id="a", lease_us=100_000))
+    assert job is not None
+    worker.runner._begin(job)
+    worker.runner.cancel("a")
+    worker.release.set()
+    async with asyncio.timeout(20):
+        await worker.runner.perform("a")
+    assert worker.begun == [("a", 2)]

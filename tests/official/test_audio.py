@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import time
+import wave
 from contextlib import closing
 from http.client import HTTPConnection
 from io import BytesIO
@@ -196,6 +197,17 @@ def test_speech_in_events(client: OpenAI) -> None:
 FORMATS = "['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']"
 
 
+def ten_hours() -> bytes:
+    """A WAV file of ten hours of silence, in 18 MB: 500 samples a second, a byte each."""
+    file = BytesIO()
+    with wave.open(file, "wb") as opened:
+        opened.setnchannels(1)
+        opened.setsampwidth(1)
+        opened.setframerate(500)
+        opened.writeframes(bytes([128]) * (36_000 * 500))
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("model", "more", "data", "message", "param", "code"),
     [
@@ -207,6 +219,14 @@ FORMATS = "['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'w
             "The audio file could not be decoded or its format is not supported.",
             None,
             None,
+        ),
+        (
+            "whisper-1",
+            {},
+            ten_hours(),
+            "audio duration 36000 seconds is longer than 14400 seconds which is the maximum for this model",
+            None,
+            "invalid_value",
         ),
         ("gpt-4o-transcribe", {}, b"", "Audio file might be corrupted or unsupported", "file", "invalid_value"),
         (

@@ -60,7 +60,7 @@ def line(number: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def batching(start_server: Any, upstream_url: str) -> Server:
-    server: Server = start_server(engines__preload="")
+    server: Server = start_server(engines__preload="none")
     server.cli("models", "use", "gpt-4.1", "--upstream", upstream_url)
     time.sleep(1.5)  # a binding takes effect within a second
     return server

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from urllib.request import urlopen
 
 import pytest
@@ -19,6 +20,7 @@ from inhouse.console.reference import slug_of
 
 from .running import FAST, Server
 
+JAVASCRIPT = Path(sys.prefix) / "ecosystem-js"
 FAMILIES = ("chat", "responses", "completions", "embeddings", "moderations", "conversations", "models", "files")
 
 
@@ -29,12 +31,19 @@ def page(server: Server, path: str) -> str:
 
 
 def run(code: str, language: str, server: Server) -> str:
-    command = (
-        [sys.executable, "-c", code]
-        if language == "python"
-        else ["bash", "-c", code.replace("curl ", "curl -sS --fail-with-body ", 1)]
-    )
     environment = {**os.environ, "OPENAI_API_KEY": server.key}
+    if language == "javascript":
+        # Packages are looked for beside the program.
+        with NamedTemporaryFile("w", suffix=".mjs", dir=JAVASCRIPT) as program:
+            program.write(code)
+            program.flush()
+            return _printed(["node", program.name], code, environment)
+    if language == "python":
+        return _printed([sys.executable, "-c", code], code, environment)
+    return _printed(["bash", "-c", code.replace("curl ", "curl -sS --fail-with-body ", 1)], code, environment)
+
+
+def _printed(command: list[str], code: str, environment: dict[str, str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
     assert done.stdout.strip()
@@ -57,6 +66,17 @@ def test_the_examples_of_the_reference_run_as_pasted(server: Server) -> None:
         )
 
 
+@pytest.mark.skipif(not (JAVASCRIPT / "node_modules" / "openai").is_dir(), reason="`make test` installs it with npm")
+def test_the_examples_in_javascript_run_as_pasted(server: Server) -> None:
+    texts = "".join(page(server, f"/reference/{family}") for family in FAMILIES)
+    for operation in RUNNABLE:
+        article = re.search(rf'<article class="operation" id="{slug_of(operation)}".*?</article>', texts, re.S)
+        assert article is not None, operation
+        code = re.search(r'<code data-language="javascript">(.*?)</code>', article[0], re.S)
+        assert code is not None
+        run(html.unescape(code[1]), "javascript", server)
+
+
 def test_the_quickstart_runs_as_pasted(server: Server) -> None:
     blocks = re.findall(r'<code class="language-(\w+)">(.*?)</code>', page(server, "/docs/quickstart"), re.S)
     ran = 0
@@ -75,7 +95,7 @@ async def test_the_playground_in_a_browser(server: Server, tmp_path: Path) -> No
         await tab.open(f"{root}/playground?model={FAST}")
         await tab.until("location.pathname === '/sign-in'")
         await tab.evaluate(f"document.querySelector('[name=key]').value = {json.dumps(server.key)}")
-        await tab.evaluate("document.querySelector('.sign-in form').submit()")
+        await tab.evaluate("document.querySelector('[name=key]').form.submit()")
         await tab.until("location.pathname === '/playground' && document.querySelector('.pane')")
         assert await tab.evaluate("document.querySelector('[data-model]').value") == FAST
         await tab.evaluate("document.querySelector('[data-set=max_output_tokens]').value = 16")

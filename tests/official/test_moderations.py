@@ -90,3 +90,41 @@ def test_a_huge_text_is_refused_at_once(client: OpenAI) -> None:
     with pytest.raises(APIStatusError) as refused:
         client.moderations.create(input="kill " * 200_000)
     assert refused.value.status_code in (400, 429)
+
+
+def test_moderation_along_with_a_chat_completion(client: OpenAI) -> None:
+    told = client.chat.completions.create(
+        model="gpt-4.1",
+        messages=[{"role": "user", "content": "Say hello."}],
+        max_tokens=8,
+        moderation={"model": "omni-moderation-latest"},
+    )
+    assert told.moderation is not None
+    for side in (told.moderation.input, told.moderation.output):
+        assert side.type == "moderation_results"
+        assert [result.flagged for result in side.results] == [False]
+    with pytest.raises(BadRequestError) as refused:
+        client.chat.completions.create(
+            model="gpt-4.1",
+            messages=[{"role": "user", "content": THREAT}],
+            moderation={"model": "omni-moderation-latest", "policy": {"input": {"mode": "block"}}},
+        )
+    assert (refused.value.code, refused.value.param) == ("content_policy_violation", "messages")
+
+
+def test_moderation_along_with_a_response(client: OpenAI) -> None:
+    stream = client.responses.create(
+        model="gpt-4.1",
+        input=THREAT,
+        max_output_tokens=16,
+        moderation={"model": "omni-moderation-latest", "policy": {"output": {"mode": "block"}}},
+        stream=True,
+    )
+    *_, last = stream
+    assert last.type in ("response.completed", "response.incomplete")
+    told = last.response
+    assert told.moderation is not None
+    assert told.moderation.input.type == "moderation_result"
+    assert told.moderation.input.flagged
+    assert told.moderation.output.type == "moderation_result"
+    assert client.responses.retrieve(told.id).moderation == told.moderation

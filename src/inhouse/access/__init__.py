@@ -1,5 +1,6 @@
 """Who is calling: organizations, projects and API keys."""
 
+from inhouse.access.service import PROVEN as PROVEN
 from inhouse.access.service import Access as Access
 from inhouse.access.service import Bootstrapped as Bootstrapped
 from inhouse.access.service import Caller as Caller

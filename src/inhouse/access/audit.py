@@ -14,7 +14,7 @@ from inhouse.storage.schema import audit_logs
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who changes something: a key and its owner. The command line has neither."""
+    """Who changes something: a key and its owner, or a user who is signed in. The command line is neither."""
 
     key_id: str | None = None
     user_id: str | None = None

@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, select
 
+from inhouse.engines.moderation.categories import CATEGORIES
+from inhouse.engines.moderation.verdicts import Verdict
 from inhouse.kit.errors import Forbidden
 from inhouse.storage.schema import policies
 
@@ -24,6 +26,37 @@ DEFAULT_RETENTION: Retention = "modified_abuse_monitoring"
 """Nobody but the organization itself looks at what is stored here."""
 
 
+GuardrailMode = Literal["off", "annotate", "block"]
+MODERATION_MODEL = "omni-moderation-latest"
+
+
+class Guardrail(msgspec.Struct, frozen=True):
+    """What of generations is moderated, for what, and what follows.
+
+    ``annotate`` tells the verdict; ``block`` also refuses flagged input, and ends an answer before flagged output.
+    ``categories`` are those that flag, None all. ``thresholds`` are scores from which a category flags, where that is
+    not to be as the moderation model has it. ``origin`` is who asked for it.
+    """
+
+    model: str = MODERATION_MODEL
+    input: GuardrailMode = "off"
+    output: GuardrailMode = "off"
+    categories: tuple[str, ...] | None = None
+    thresholds: dict[str, float] = {}
+    origin: Literal["project", "request"] = "project"
+
+    def flags(self, verdict: Verdict) -> dict[str, bool]:
+        """Which categories of a verdict it flags."""
+
+        def flagged(name: str) -> bool:
+            if self.categories is not None and name not in self.categories:
+                return False
+            threshold = self.thresholds.get(name)
+            return verdict.flags[name] if threshold is None else verdict.scores[name] >= threshold
+
+        return {name: flagged(name) for name in CATEGORIES}
+
+
 class Policy(msgspec.Struct, frozen=True):
     """The policy of one project."""
 
@@ -32,6 +65,8 @@ class Policy(msgspec.Struct, frozen=True):
     tools_off: frozenset[str] = frozenset()
     zero_retention: bool = False
     """Answers are not stored: ``store`` counts as false whatever a request says."""
+    guardrail: Guardrail | None = None
+    """None: nothing is moderated unless a request asks for it."""
 
     def check_model(self, project_id: str, name: str, *aliases: str) -> None:
         """
@@ -73,6 +108,7 @@ class Stored(msgspec.Struct, frozen=True):
     model_mode: ModelMode | None = None
     models: tuple[str, ...] = ()
     tools_off: tuple[HostedTool, ...] = ()
+    guardrail: Guardrail | None = None
 
 
 def stored(connection: Connection, scope: str) -> Stored:
@@ -86,7 +122,13 @@ def stored(connection: Connection, scope: str) -> Stored:
         row.model_mode,
         decode(row.models, type=tuple[str, ...]) if row.models else (),
         decode(row.tools_off, type=tuple[HostedTool, ...]) if row.tools_off else (),
+        decode(row.guardrail, type=Guardrail) if row.guardrail else None,
     )
+
+
+def guardrails_of(connection: Connection, project_id: str) -> Policy:
+    """What of a project's policy holds for work that was admitted already: its guardrails alone."""
+    return Policy(guardrail=stored(connection, project_id).guardrail)
 
 
 def policy_of(connection: Connection, organization_id: str, project_id: str | None) -> Policy:
@@ -102,4 +144,5 @@ def policy_of(connection: Connection, organization_id: str, project_id: str | No
         frozenset(own.models),
         frozenset(own.tools_off),
         retention in ("zero_data_retention", "enhanced_zero_data_retention"),
+        own.guardrail,
     )

@@ -28,12 +28,15 @@ logger = logging.getLogger(__name__)
 FRESH_S = 1.0
 """How old an answer about a key may be: a revocation by another process counts after this long at the latest."""
 REMEMBERED_KEYS = 10_000
+PROVEN = "inhouse.caller"
+"""Where an ASGI scope that was made within the process has the ``Caller`` it was made for."""
 TOUCH_EVERY_US = 60_000_000
 """``last_used_at`` is written at most once in this time, in microseconds, for each key."""
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who makes a request. ``project_id`` is empty for an admin key, which belongs to no project."""
+    """Who makes a request. ``project_id`` is empty for an admin key, which belongs to no project; ``key_id`` for a user
+    who is signed in to the console."""
 
     organization_id: str
     project_id: str
@@ -50,7 +53,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def actor(self) -> Actor:
-        return Actor(self.key_id, self.user_id or None)
+        return Actor(self.key_id or None, self.user_id or None)
 
     def may(self, scope: str) -> bool:
         """Whether the key allows what needs this scope."""

@@ -1,6 +1,6 @@
-"""Sessions of the console: a random token in a cookie stands for the keys that somebody signed in with.
+"""Sessions of the console: a random token in a cookie stands for a user, or for the keys that somebody signed in with.
 
-The database has a hash of the token, and the keys encrypted under it. Who reads the database learns neither, and a
+The database has a hash of the token, and keys encrypted under it. Who reads the database learns neither, and a
 token without its row is worth nothing: signing out ends a session for good.
 """
 
@@ -14,15 +14,17 @@ import secrets
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from inhouse.access import store
+from inhouse.access.audit import Actor, record
 from inhouse.storage.database import Database
-from inhouse.storage.schema import console_sessions
+from inhouse.storage.schema import console_sessions, users
 
 LIFETIME_S = 12 * 3600
 MAX_TOKEN = 100
 _NONCE = 12
+_AGENT = 300
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -33,6 +35,28 @@ class Keys(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Keys(project={bool(self.project)}, admin={bool(self.admin)})"
+
+
+NO_KEYS = Keys()
+
+
+class Session(msgspec.Struct, frozen=True):
+    """An open session: of a user, or of keys."""
+
+    id: str
+    keys: Keys
+    user_id: str | None
+    project_id: str | None
+    created_at: int
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A session as it is listed. Times are Unix microseconds."""
+
+    id: str
+    created_at: int
+    expires_at: int
+    agent: str
 
 
 class Sessions:
@@ -47,7 +71,7 @@ class Sessions:
         self._database = database
         self.lifetime_s = lifetime_s
 
-    async def open(self, keys: Keys) -> str:
+    async def open(self, keys: Keys = NO_KEYS, *, user_id: str | None = None, agent: str = "") -> str:
         """Starts a session; the token is for its cookie and known to nobody else. Ends those that have expired."""
         token = secrets.token_urlsafe(32)
         now = store.now()
@@ -56,28 +80,68 @@ class Sessions:
             "created_at": now,
             "expires_at": now + self.lifetime_s * 1_000_000,
             "sealed": _seal(token, keys),
+            "user_id": user_id,
+            "agent": agent[:_AGENT],
         }
 
         def work(connection: Connection) -> None:
             connection.execute(delete(console_sessions).where(console_sessions.c.expires_at <= now))
             connection.execute(insert(console_sessions), row)
+            if user_id is not None:
+                _tell(connection, user_id, "login.succeeded")
 
         await self._database.write(work)
         return token
 
-    async def find(self, token: str) -> Keys | None:
-        """The keys of a session; None if there is no such session, or it has expired."""
+    async def find(self, token: str) -> Session | None:
+        """The session of a token; None if there is no such session, or it has expired."""
         if not token or len(token) > MAX_TOKEN:
             return None
         table, id, now = console_sessions, _id(token), store.now()
-        sealed = await self._database.read(
-            lambda c: c.execute(select(table.c.sealed).where(table.c.id == id, table.c.expires_at > now)).scalar()
+        query = select(table).where(table.c.id == id, table.c.expires_at > now)
+        row = await self._database.read(lambda c: c.execute(query).first())
+        keys = None if row is None else _unseal(token, row.sealed)
+        return None if row is None or keys is None else Session(id, keys, row.user_id, row.project_id, row.created_at)
+
+    async def choose(self, token: str, project_id: str) -> None:
+        """From now on the session's user works in this project, if the user may."""
+        id = _id(token)
+        await self._database.write(
+            lambda c: c.execute(
+                update(console_sessions).where(console_sessions.c.id == id).values(project_id=project_id)
+            )
         )
-        return None if sealed is None else _unseal(token, sealed)
+
+    async def of_user(self, user_id: str) -> list[Opened]:
+        """The open sessions of a user, newest first."""
+        table, now = console_sessions.c, store.now()
+        query = select(table.id, table.created_at, table.expires_at, table.agent).where(
+            table.user_id == user_id, table.expires_at > now
+        )
+        rows = await self._database.read(lambda c: c.execute(query.order_by(table.created_at.desc())).all())
+        return [Opened(*row) for row in rows]
+
+    async def end(self, user_id: str, *, id: str | None = None, spared: str = "") -> None:
+        """End one session of a user, or all but ``spared``."""
+        table = console_sessions
+        which = table.c.id != spared if id is None else table.c.id == id
+        await self._database.write(lambda c: c.execute(delete(table).where(table.c.user_id == user_id, which)))
 
     async def close(self, token: str) -> None:
-        id = _id(token)
-        await self._database.write(lambda c: c.execute(delete(console_sessions).where(console_sessions.c.id == id)))
+        id, table = _id(token), console_sessions
+
+        def work(connection: Connection) -> None:
+            user_id = connection.execute(select(table.c.user_id).where(table.c.id == id)).scalar()
+            connection.execute(delete(table).where(table.c.id == id))
+            if user_id is not None:
+                _tell(connection, user_id, "logout.succeeded")
+
+        await self._database.write(work)
+
+
+def _tell(connection: Connection, user_id: str, event: str) -> None:
+    organization_id = connection.execute(select(users.c.organization_id).where(users.c.id == user_id)).scalar_one()
+    record(connection, organization_id, Actor(user_id=user_id), event, user_id)
 
 
 def form_token(token: str) -> str:

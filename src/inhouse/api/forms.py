@@ -7,7 +7,7 @@ object, ``a[]`` one of a list.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from functools import cache
 from typing import Any
 
@@ -38,6 +38,10 @@ class UploadedFile:
     @property
     def size(self) -> int:
         return self.spool.size
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Its bytes, some at a time."""
+        return self.spool.pieces()
 
     async def read(self) -> bytes:
         """All of it. For what the operation's limit keeps small."""

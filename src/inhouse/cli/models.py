@@ -111,7 +111,10 @@ def use(
     model: str,
     weights: Annotated[
         list[str] | None,
-        typer.Argument(help="Id of weights, or path of a GGUF file; several where the model is made of several."),
+        typer.Argument(
+            help="Id of weights, or path: of a GGUF file, or of a folder with a Whisper. Several where the model is "
+            "made of several."
+        ),
     ] = None,
     upstream: Annotated[
         list[str] | None, typer.Option(help="Base URL of an OpenAI-compatible server; repeat it for several.")
@@ -247,6 +250,10 @@ def _local(card: Card, weights: list[str]) -> Embedded | Hosted:
         if host == "embedding":
             return Hosted.of_path("embedding", file, title)
         found: Embedded | Hosted = Embedded(weights=file, title=title)
+    elif path.is_dir() and host == "whisper":
+        if len(weights) > 1 or not (path / "model.bin").is_file():
+            raise Refused(f"name one folder with a Whisper as CTranslate2 writes it; {path} holds no model.bin")
+        return Hosted.of_path("whisper", str(path.absolute()), path.name)
     else:
         try:
             found = deployment_of([find_manifest(each) for each in weights])

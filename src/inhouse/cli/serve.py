@@ -10,7 +10,9 @@ import msgspec
 import typer
 
 from inhouse.access import Access, Bootstrapped
+from inhouse.access.accounts import Accounts
 from inhouse.cli.common import DataDir, Refused, catalog_of, make_data_dir, out, settings_of, told, with_database
+from inhouse.cli.console import welcome
 from inhouse.cli.models import pull_deployments
 from inhouse.settings import Secret, Settings
 from inhouse.storage.database import Database
@@ -37,25 +39,32 @@ def serve(
                 raise Refused(f"cannot listen on {listen.host}:{listen.port}: {error.strerror}") from error
             listen = msgspec.structs.replace(listen, port=owned.getsockname()[1])
             settings = msgspec.structs.replace(settings, server=listen)
-            made = with_database(settings, lambda database: _prepare(settings, database))
-            _greet(settings, made)
+            made, token = with_database(settings, lambda database: _prepare(settings, database))
+            _greet(settings, made, token)
             run(settings, owned)
 
 
-async def _prepare(settings: Settings, database: Database) -> Bootstrapped:
-    """Everything before the port opens: the keys are there, and the weights of every deployment."""
+async def _prepare(settings: Settings, database: Database) -> tuple[Bootstrapped, str]:
+    """Everything before the port opens: the keys are there, and the weights of every deployment.
+
+    Returns:
+        What the start made, and while there is no account the token of the link that makes the first.
+    """
     made = await Access(database).bootstrap(_clear(settings.api_key), _clear(settings.admin_key))
     catalog = await catalog_of(database)
     if settings.engines.pull:
         await asyncio.to_thread(pull_deployments, settings, [found.deployment for found in catalog.deployed()])
-    return made
+    accounts = Accounts(database)
+    return made, await accounts.first_link() if await accounts.nobody() else ""
 
 
-def _greet(settings: Settings, made: Bootstrapped) -> None:
+def _greet(settings: Settings, made: Bootstrapped, token: str) -> None:
     base = f"http://{settings.server.host}:{settings.server.port}"
     out.print(f"[bold]Inhouse[/]\n  base URL  {base}/v1\n  console   {base}/", soft_wrap=True)
     if made.api_key is not None:
         out.print(f"  API key   {made.api_key}   shown this once; `inhouse keys create` makes more", soft_wrap=True)
+    if token:
+        out.print(f"  account   {welcome(settings, token)}   makes the first one, within a day", soft_wrap=True)
 
 
 def _clear(secret: Secret | None) -> str | None:

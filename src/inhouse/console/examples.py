@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -66,6 +67,15 @@ def example(operation_id: str, method: str, path: str, told: Schema, base_url: s
     if query is None and operation_id.startswith("usage-"):
         query = QUERIES["usage-costs"]
     return snippets(method, filled, body or None, base_url, query=query, admin=admin)
+
+
+def body_of(operation_id: str, told: Schema, components: Any) -> str | None:
+    """The body of an operation's example as JSON to change and send; None where it takes none, or a form."""
+    content = told.get("requestBody", {}).get("content", {})
+    if "application/json" not in content:
+        return None
+    body = BODIES.get(operation_id) or minimal(content["application/json"]["schema"], components)
+    return json.dumps(body, indent=2, ensure_ascii=False)
 
 
 def minimal(schema: Schema, components: dict[str, Schema], depth: int = 3) -> Any:

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from inhouse.access import PROVEN
 from inhouse.access.sessions import proves
 from inhouse.console.session import Door, SignedIn, from_here
 
@@ -28,7 +29,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX = "/console/v1"
 _ADMIN = ("/v1/organization/", "/v1/projects/")
-_PASSED = frozenset({b"content-type", b"content-length", b"accept", b"transfer-encoding", b"user-agent"})
+_PASSED = frozenset(
+    {b"content-type", b"content-length", b"accept", b"transfer-encoding", b"user-agent", b"openai-beta"}
+)
 _GUARDS = ((b"content-security-policy", b"default-src 'none'; sandbox"), (b"x-content-type-options", b"nosniff"))
 
 
@@ -53,9 +56,8 @@ class Gateway:
         raw = scope.get("raw_path") or quote(scope["path"]).encode()
         path = "/v1" + raw.decode("latin-1").partition("?")[0].removeprefix(PREFIX)
         headers = [(name, value) for name, value in scope["headers"] if name in _PASSED]
-        passed = _scope(
-            scope["method"], path, scope["query_string"], headers, _key(signed_in, path), scope.get("client")
-        )
+        query, client = scope["query_string"], scope.get("client")
+        passed = _scope(scope["method"], path, query, headers, signed_in, client)
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -111,7 +113,7 @@ class Operations:
             headers.append((b"content-type", b"application/json"))
         items = query.items() if isinstance(query, Mapping) else query
         asked = urlencode([(name, value) for name, value in items if value is not None])
-        scope = _scope(method, path, asked.encode(), headers, _key(signed_in, path), None)
+        scope = _scope(method, path, asked.encode(), headers, signed_in, None)
         status, parts, told = 500, list[bytes](), False
 
         async def receive() -> Message:
@@ -133,17 +135,20 @@ class Operations:
         return Answer(status, b"".join(parts))
 
 
-def _key(signed_in: SignedIn, path: str) -> str:
-    """The key that an operation is called with: an admin key for what administers, else the project's."""
-    if path.startswith(_ADMIN):
-        return signed_in.keys.admin
-    return signed_in.keys.project or signed_in.keys.admin
-
-
 def _scope(
-    method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], key: str, client: Any
+    method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], signed_in: SignedIn, client: Any
 ) -> dict[str, Any]:
-    proof = [(b"authorization", b"Bearer " + key.encode("latin-1"))] if key else []
+    """A request by who is signed in: what administers in the organization's name or with an admin key, else the
+    project's."""
+    administers = path.startswith(_ADMIN)
+    proof: list[tuple[bytes, bytes]] = []
+    proven: dict[str, Any] = {}
+    if signed_in.person is not None:
+        proven[PROVEN] = signed_in.admin if administers else signed_in.project or signed_in.admin
+    else:
+        keys = signed_in.keys
+        key = keys.admin if administers else keys.project or keys.admin
+        proof = [(b"authorization", b"Bearer " + key.encode("latin-1"))] if key else []
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -157,6 +162,7 @@ def _scope(
         "headers": [(b"host", b"console"), *headers, *proof],
         "client": client,
         "server": None,
+        **proven,
     }
 
 

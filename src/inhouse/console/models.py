@@ -55,6 +55,13 @@ class Viewer(msgspec.Struct, frozen=True):
     tier: Tier | None = None
     csrf: str = ""
     """Proves that a change comes from a page of this session."""
+    name: str = ""
+    """Of the user; empty where a key is signed in."""
+    project_id: str = ""
+    projects: tuple[tuple[str, str], ...] = ()
+    """Ids and names of those that the user can change to."""
+    manages: bool = False
+    """Whether the organization may be changed, not only read."""
 
 
 def model_pages(

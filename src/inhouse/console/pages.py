@@ -51,6 +51,7 @@ class Pages:
         self._templates.globals.update(asset=self.assets.url, sections=list(sections), can_sign_in=can_sign_in)
         self._templates.filters.update(
             breakable=_breakable,
+            bytes=_bytes,
             count=lambda number: f"{number:,}",
             day=_day,
             dollars=format_dollars,
@@ -63,7 +64,7 @@ class Pages:
 
     def answer(self, request: Request, template: str, status: int = 200, /, **context: Any) -> Response:
         """The template as a page; 304 when the browser already shows the same."""
-        body = self._templates.get_template(template).render({"viewer": None, "here_in": "", **context}).encode()
+        body = self.render(template, **context).encode()
         headers = dict(_HEADERS)
         digest = hashlib.sha256(body).hexdigest()[:16]
         if takes_gzip(request):
@@ -73,10 +74,22 @@ class Pages:
         response = HTMLResponse(body, status, headers)
         return conditional(request, response, f'"{digest}"') if status == 200 else response
 
+    def render(self, template: str, /, **context: Any) -> str:
+        return self._templates.get_template(template).render({"viewer": None, "here_in": "", **context})
+
 
 def _breakable(path: str) -> Markup:
     """A path that a narrow column may break after its slashes."""
     return Markup("/<wbr>").join(path.split("/"))
+
+
+def _bytes(number: int) -> str:
+    """``1.4 GB``."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:,.0f} bytes" if unit == "bytes" else f"{number:.3g} {unit}"
+        number = number / 1000  # type: ignore[assignment]
+    return f"{number:,.1f} TB"
 
 
 def _day(value: date) -> str:

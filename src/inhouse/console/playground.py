@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from inhouse.access.sessions import proves
 from inhouse.console.code import LANGUAGES, snippets
-from inhouse.console.session import from_here
+from inhouse.console.session import from_here, is_secure
 from inhouse.console.signing import to_sign_in
 
 if TYPE_CHECKING:
@@ -73,4 +73,5 @@ class Playground:
 
 def base_of(request: Request) -> str:
     """Where a browser reaches this server."""
-    return f"{request.url.scheme}://{request.headers.get('host') or request.url.netloc}"
+    scheme = "https" if is_secure(request) else request.url.scheme
+    return f"{scheme}://{request.headers.get('host') or request.url.netloc}"

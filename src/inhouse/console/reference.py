@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inhouse.console.code import LANGUAGES
-from inhouse.console.examples import example
+from inhouse.console.examples import body_of, example
 from inhouse.console.playground import base_of
 from inhouse.console.schemas import Property, Schema, Schemas
 
@@ -47,6 +47,16 @@ class Entry(msgspec.Struct, frozen=True):
     events: list[Property]
     errors: list[tuple[str, str]]
     told: Schema
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """A form to try an operation with: what stands in its path, what its query takes, its body."""
+
+    path: list[str]
+    query: list[str]
+    body: str | None
+    beta: str
+    """What the header ``OpenAI-Beta`` must say; empty where it is not asked for."""
 
 
 class Family(msgspec.Struct, frozen=True):
@@ -116,7 +126,22 @@ class Reference:
             entry.id: example(entry.id, entry.method, entry.path, entry.told, base, components)
             for entry in family.entries
         }
-        return await self._answer(request, "reference_family.html.jinja", family=family, examples=examples)
+        tried = {entry.id: self._tried(entry) for entry in family.entries}
+        return await self._answer(
+            request, "reference_family.html.jinja", family=family, examples=examples, tried=tried, base=base
+        )
+
+    def _tried(self, entry: Entry) -> Tried | None:
+        """What the form to try an operation begins with; None for uploads."""
+        if entry.body_type and entry.body_type != "application/json":
+            return None
+        query = [each["name"] for each in entry.told.get("parameters", ()) if each.get("in") == "query"]
+        body = body_of(entry.id, entry.told, self.document["components"]["schemas"])
+        header: Schema = next(
+            (each["schema"] for each in entry.told.get("parameters", ()) if each["name"] == "OpenAI-Beta"), {}
+        )
+        beta = str(header.get("const") or next(iter(header.get("enum", ())), ""))
+        return Tried(re.findall(r"\{([a-z_]+)\}", entry.path), query, body, beta)
 
     async def _answer(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         return self.site.pages.answer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from inhouse.access import Caller
-from inhouse.access.sessions import Keys, Sessions, form_token, proves
+from inhouse.access.people import People, Person
+from inhouse.access.sessions import Keys, Session, Sessions, form_token, proves
 from inhouse.kit.errors import APIError
 
 COOKIE = "inhouse_session"
@@ -26,12 +27,18 @@ class Access(Protocol):
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """A session whose keys are valid right now."""
+    """A session whose user or keys are valid right now."""
 
     token: str
-    keys: Keys
+    session: Session
     project: Caller | None
     admin: Caller | None
+    person: Person | None = None
+    """None where keys are signed in."""
+
+    @property
+    def keys(self) -> Keys:
+        return self.session.keys
 
     @property
     def csrf(self) -> str:
@@ -42,21 +49,29 @@ class SignedIn(msgspec.Struct, frozen=True):
         caller = self.project or self.admin
         return caller.organization_id if caller else ""
 
+    def may(self, scope: str) -> bool:
+        """Whether whoever is signed in may do what needs this scope."""
+        return any(caller is not None and caller.may(scope) for caller in (self.admin, self.project))
+
 
 class Door:
-    """Finds the session of a request. Keys are proved anew each time, so a revoked one opens nothing."""
+    """Finds the session of a request. Users and keys are proved anew each time, so a revoked one opens nothing."""
 
-    def __init__(self, sessions: Sessions, access: Access) -> None:
+    def __init__(self, sessions: Sessions, access: Access, people: People) -> None:
         self.sessions = sessions
         self.access = access
+        self.people = people
 
     async def who(self, request: Request) -> SignedIn | None:
         token = request.cookies.get(COOKIE, "")
-        keys = await self.sessions.find(token)
-        if keys is None:
+        session = await self.sessions.find(token)
+        if session is None:
             return None
-        project, admin = await self.prove(keys.project), await self.prove(keys.admin)
-        return SignedIn(token, keys, project, admin) if project or admin else None
+        if session.user_id is not None:
+            person = await self.people.find(session.user_id, session.project_id)
+            return None if person is None else SignedIn(token, session, person.project, person.admin, person)
+        project, admin = await self.prove(session.keys.project), await self.prove(session.keys.admin)
+        return SignedIn(token, session, project, admin) if project or admin else None
 
     async def prove(self, key: str) -> Caller | None:
         if not key:
@@ -67,10 +82,22 @@ class Door:
             return None
 
 
-def set_cookie(request: Request, response: Response, name: str, value: str, max_age: int) -> None:
+def set_cookie(
+    request: Request,
+    response: Response,
+    name: str,
+    value: str,
+    max_age: int,
+    samesite: Literal["strict", "lax"] = "strict",
+) -> None:
     response.set_cookie(
-        name, value, max_age=max_age, path="/", httponly=True, samesite="strict", secure=request.url.scheme == "https"
+        name, value, max_age=max_age, path="/", httponly=True, samesite=samesite, secure=is_secure(request)
     )
+
+
+def is_secure(request: Request) -> bool:
+    """Whether the browser's side of the connection is HTTPS, as it is where a proxy in front says so."""
+    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "") == "https"
 
 
 def from_here(request: Request) -> bool:

@@ -8,19 +8,31 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount
 
+from inhouse.access.accounts import Accounts
+from inhouse.access.people import People
 from inhouse.access.sessions import Sessions
+from inhouse.console.account import Account
+from inhouse.console.behind import Behind
+from inhouse.console.dashboard.batches import Batches
+from inhouse.console.dashboard.hooks import Hooks
+from inhouse.console.dashboard.members import Members
+from inhouse.console.dashboard.money import Money
 from inhouse.console.dashboard.office import Office
 from inhouse.console.dashboard.records import Records
+from inhouse.console.dashboard.stores import Stores
 from inhouse.console.dashboard.usage import Usage
 from inhouse.console.docs_pages import Docs
 from inhouse.console.gateway import PREFIX, Application, Gateway, Operations
 from inhouse.console.models import ModelsView, Viewer, model_pages
 from inhouse.console.pages import Pages
-from inhouse.console.playground import Playground
+from inhouse.console.playground import Playground, base_of
+from inhouse.console.provider import Provider
 from inhouse.console.reference import Reference
 from inhouse.console.session import Access, Door, SignedIn
 from inhouse.console.signing import Signing
 from inhouse.limits.accounts import Standing
+from inhouse.settings import ConsoleSettings
+from inhouse.storage.database import Database
 
 SECTIONS = (
     ("Dashboard", "/dashboard"),
@@ -40,6 +52,7 @@ class Site:
         project_name: by a project's id.
         standing: tier and the way to the next, by an organization's id; None where nobody is limited.
         document: makes the OpenAPI document.
+        behind: services for what no operation tells.
     """
 
     def __init__(
@@ -47,19 +60,35 @@ class Site:
         view: ModelsView,
         v1: Application,
         access: Access,
-        sessions: Sessions,
+        database: Database,
+        settings: ConsoleSettings,
         project_name: Callable[[str], Awaitable[str]],
         standing: Callable[[str], Awaitable[Standing | None]],
         document: Callable[[], dict[str, Any]],
+        behind: Behind,
     ) -> None:
         self.view = view
         self.v1 = v1
-        self.door = Door(sessions, access)
+        self.sessions = Sessions(database, lifetime_s=round(settings.session_hours * 3600))
+        self.accounts = Accounts(database)
+        self.door = Door(self.sessions, access, People(database))
         self.pages = Pages(SECTIONS, can_sign_in=True)
         self.operations = Operations(v1)
         self._project_name = project_name
         self.standing = standing
         self._document = document
+        self.behind = behind
+        self._url = settings.url.rstrip("/")
+        self._signing = Signing(self.pages, self.door, self.accounts, settings.provider)
+        self._provider = Provider(settings, self._signing, self.accounts) if settings.provider else None
+
+    async def close(self) -> None:
+        if self._provider is not None:
+            await self._provider.close()
+
+    def base(self, request: Request) -> str:
+        """Where browsers reach this server."""
+        return self._url or base_of(request)
 
     async def viewer(self, request: Request) -> Viewer | None:
         signed_in = await self.door.who(request)
@@ -68,15 +97,27 @@ class Site:
     async def viewer_of(self, signed_in: SignedIn) -> Viewer:
         name = await self._project_name(signed_in.project.project_id) if signed_in.project else "Administration"
         standing = await self.standing(signed_in.organization_id)
-        return Viewer(name, standing.tier if standing else None, signed_in.csrf)
+        person = signed_in.person
+        return Viewer(
+            name,
+            standing.tier if standing else None,
+            signed_in.csrf,
+            person.name if person else "",
+            signed_in.project.project_id if signed_in.project else "",
+            person.projects if person else (),
+            signed_in.may("api.management.write"),
+        )
 
     def routes(self, missing: Collection[str] = ()) -> list[BaseRoute]:
         return [
             *model_pages(self.view, missing=missing, viewer=self.viewer, pages=self.pages, playground=True),
-            *Signing(self.pages, self.door).routes(),
+            *self._signing.routes(),
+            *(self._provider.routes() if self._provider else ()),
+            *Account(self).routes(),
             *Usage(self).routes(),
             *Office(self).routes(),
             *Records(self).routes(),
+            *(route for page in (Batches, Hooks, Members, Money, Stores) for route in page(self).routes()),
             *Playground(self).routes(),
             *Docs(self).routes(),
             *Reference(self, self._document).routes(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
@@ -173,10 +172,8 @@ class HostedEngine:
             connector = aiohttp.TCPConnector(limit=0, force_close=True)
             self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
         headers = {"Authorization": f"Bearer {endpoint.key}"}
-        body: Upload = msgspec.msgpack.encode(request)
-        if upload is not None:
-            headers["X-Request"] = base64.b64encode(msgspec.msgpack.encode(request)).decode()
-            body = upload
+        encoded = msgspec.msgpack.encode(request)
+        body = encoded if upload is None else _before(encoded, upload)
         return self._session.post(endpoint.url + path, data=body, headers=headers)
 
     async def _broken(self, endpoint: Endpoint, error: Exception) -> EngineFailed:
@@ -185,6 +182,16 @@ class HostedEngine:
             return EngineFailed(f"{name} gave no answer for {self._timeout.sock_read:.0f} s")
         reason = await self._supervisor.why_dead(endpoint)
         return EngineFailed(reason or f"{name} broke off: {error or type(error).__name__}")
+
+
+async def _before(request: bytes, upload: Upload) -> AsyncGenerator[bytes, None]:
+    """A body of both, as ``hosting`` reads it."""
+    yield len(request).to_bytes(4, "big") + request
+    if isinstance(upload, bytes):
+        yield upload
+        return
+    async for piece in upload:
+        yield piece
 
 
 def _failure(name: str, status: int, data: bytes) -> Exception:

@@ -12,11 +12,11 @@
     server.run()
 
 Functions run in a pool of ``server.config.slots`` threads. Shapes are msgspec Structs; a second parameter named
-``upload`` is a file with the body that was sent beside the request.
+``upload`` is a file with what was sent after the request.
 
 On the wire, each a POST to the route's path with the key as bearer token:
 
-    request      MessagePack of its Struct; with an upload: base64 of that in the header ``x-request``, body the upload
+    request      MessagePack of its Struct; with an upload: its length as 4 bytes, big-endian, itself, and the upload
     call         200 and MessagePack of the result
     stream       200 and, for each item, a 4-byte big-endian length and either the bytes or MessagePack of the Struct;
                  an item of length 0 ends it; one of length 2^32 - 1 is followed by a Fault with its own length
@@ -28,8 +28,6 @@ A connection that closes sets ``stop``; the generator of a stream is closed betw
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import hmac
 import inspect
@@ -175,7 +173,7 @@ class HostServer:
         elif route is None or scope["method"] != "POST":
             await _answer(send, 404, Fault(f"no such call: {scope['path']}"))
         else:
-            await _Exchange(route, self._pool, headers, receive, send).run()
+            await _Exchange(route, self._pool, receive, send).run()
 
 
 class _Route:
@@ -203,12 +201,9 @@ _END = _End()
 class _Exchange:
     """One request."""
 
-    def __init__(
-        self, route: _Route, pool: ThreadPoolExecutor, headers: dict[bytes, bytes], receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, route: _Route, pool: ThreadPoolExecutor, receive: Receive, send: Send) -> None:
         self._route = route
         self._pool = pool
-        self._headers = headers
         self._receive = receive
         self._send = send
         self._stop = Stop()
@@ -285,14 +280,19 @@ class _Exchange:
             async for chunk in self._body():
                 body += chunk
             return {name: msgspec.msgpack.decode(bytes(body), type=route.type), "stop": self._stop}
-        try:
-            encoded = base64.b64decode(self._headers.get(b"x-request", b""), validate=True)
-        except binascii.Error as error:
-            raise msgspec.DecodeError(f"x-request: {error}") from error
-        request = msgspec.msgpack.decode(encoded, type=route.type)
         file = stack.enter_context(tempfile.SpooledTemporaryFile(MEMORY_UPLOAD_BYTES))  # noqa: SIM115 - the stack closes it
+        head, request = bytearray(), None
         async for chunk in self._body():
-            file.write(chunk)
+            if request is not None:
+                file.write(chunk)
+                continue
+            head += chunk
+            end = 4 + int.from_bytes(head[:4], "big")
+            if len(head) >= max(4, end):
+                request = msgspec.msgpack.decode(head[4:end], type=route.type)
+                file.write(head[end:])
+        if request is None:
+            raise msgspec.DecodeError("the request breaks off before its upload")
         file.seek(0)
         return {name: request, "stop": self._stop, "upload": file}
 

@@ -56,6 +56,18 @@ class Counted(msgspec.Struct, frozen=True):
     counting: Counting
 
 
+class Load(msgspec.Struct, frozen=True):
+    """What an engine of this machine does right now."""
+
+    memory: int | None
+    """Resident bytes of its process; None while it does not run."""
+    slots: int
+    running: int
+    queued: int
+    restarts: int
+    """After crashes."""
+
+
 class EnginePool:
     """Makes engines when they are first asked for, and keeps them.
 
@@ -155,6 +167,17 @@ class EnginePool:
             for key, engine in self._engines.items()
             if isinstance(engine, LlamaEngine)
         ]
+
+    def load(self, deployment: Deployment) -> Load | None:
+        """How busy its engine is; None for one elsewhere, or one that cannot run."""
+        try:
+            engine = self.get(deployment)
+        except EngineFailed:
+            return None
+        if not isinstance(engine, LlamaEngine | HostedEngine):
+            return None
+        now = engine.status
+        return Load(now.child.memory, now.slots, now.running, now.queued, now.child.restarts)
 
     async def close(self) -> None:
         await asyncio.gather(*(engine.close() for engine in self._engines.values()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -15,6 +15,7 @@ from inhouse.generation.errors import engine_errors, refusals
 from inhouse.generation.events import ChoiceFinished, EchoedPrompt, TextDelta, TextEvent
 from inhouse.generation.items import Sampling
 from inhouse.generation.merge import merged
+from inhouse.generation.moderation.guarding import Guard
 from inhouse.generation.remote import TokenCount, client_error
 from inhouse.generation.sampling import check_biases, completion
 from inhouse.kit.errors import InvalidRequest
@@ -49,6 +50,20 @@ async def generate_text(call: Call, request: TextRequest) -> AsyncGenerator[list
     Raises:
         APIError: what the client is to be told.
     """
+    if not call.guardrails:
+        async with aclosing(_answer(call, request)) as batches:
+            async for batch in batches:
+                yield batch
+        return
+    async with Guard(call) as guard:
+        await guard.check([await _read_prompt(call, each) for each in request.prompts], [], param="prompt")
+        choices = len(request.prompts) * request.choices
+        async with aclosing(guard.watch(_answer(call, request), choices, stream=request.stream)) as guarded:
+            async for batch in guarded:
+                yield batch
+
+
+async def _answer(call: Call, request: TextRequest) -> AsyncGenerator[list[TextEvent], None]:
     with engine_errors(call.id):
         if isinstance(call.text_engine, Upstream):
             events = _remote(call, call.text_engine, request)
@@ -58,6 +73,22 @@ async def generate_text(call: Call, request: TextRequest) -> AsyncGenerator[list
             async for batch in batches:
                 await call.answering()
                 yield batch
+
+
+async def _read_prompt(call: Call, prompt: Prompt) -> str:
+    """The words of a prompt, to moderate them.
+
+    Raises:
+        InvalidRequest: it is tokens of an upstream, which nobody here can read.
+    """
+    if isinstance(prompt, str):
+        return prompt
+    with engine_errors(call.id):
+        engine = call.text_engine
+        if isinstance(engine, Upstream):
+            raise InvalidRequest("A prompt that is moderated must be given as text.", param="prompt")
+        _check_tokens(prompt, engine)
+        return await engine.detokenize(prompt)
 
 
 async def _local(call: Call, engine: TextEngine, request: TextRequest) -> AsyncGenerator[list[TextEvent], None]:
@@ -117,19 +148,27 @@ async def _prompt(engine: TextEngine, request: TextRequest, prompt: Prompt) -> _
         text, tokens = prompt, await engine.tokenize(prompt, special=True)
     else:
         tokens = list(prompt)
-        if engine.vocabulary and (largest := max(tokens)) >= engine.vocabulary:
-            raise InvalidRequest(
-                "Invalid 'prompt': token id above maximum value. Expected a value <= "
-                f"{engine.vocabulary - 1}, but got {largest} instead.",
-                param="prompt",
-                code="integer_above_max_value",
-            )
+        _check_tokens(tokens, engine)
         text = await engine.detokenize(tokens) if request.echo else ""
     ready = _Prompt(text, tokens)
     if request.echo and request.sampling.logprobs is not None:
         ready.first_token = await engine.detokenize(tokens[:1])
         ready.logprobs = await _scored(engine, tokens, request.sampling.logprobs)
     return ready
+
+
+def _check_tokens(tokens: Sequence[int], engine: TextEngine) -> None:
+    """
+    Raises:
+        InvalidRequest: the engine knows no such token.
+    """
+    if engine.vocabulary and (largest := max(tokens)) >= engine.vocabulary:
+        raise InvalidRequest(
+            "Invalid 'prompt': token id above maximum value. Expected a value <= "
+            f"{engine.vocabulary - 1}, but got {largest} instead.",
+            param="prompt",
+            code="integer_above_max_value",
+        )
 
 
 async def _scored(engine: TextEngine, tokens: list[int], top: int) -> list[TokenLogprob]:

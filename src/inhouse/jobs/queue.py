@@ -159,6 +159,28 @@ def claim(connection: Connection, owner: str, kinds: list[str], count: int, leas
     return claimed
 
 
+def claim_one(connection: Connection, owner: str, id: str, lease_us: int) -> Job | None:
+    """Lease one job, if nobody works on it. Arguments as for ``claim``."""
+    now = _now()
+    free = or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now)
+    query = select(jobs).where(jobs.c.id == id, free).with_for_update(skip_locked=True)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    lease = update(jobs).where(jobs.c.id == id)
+    connection.execute(lease.values(owner=owner, lease_until=now + lease_us, attempts=row.attempts + 1))
+    return Job(row.id, row.kind, row.payload, row.attempts + 1, bool(row.cancelled))
+
+
+def open_ids(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Those of the jobs that wait or are worked on, the earliest due first."""
+    found: list[tuple[int, str]] = []
+    for at in range(0, len(ids), _MOST_IDS):
+        query = select(jobs.c.due_at, jobs.c.id).where(jobs.c.id.in_(ids[at : at + _MOST_IDS]))
+        found += [(row.due_at, row.id) for row in connection.execute(query)]
+    return [id for _, id in sorted(found)]
+
+
 def renew(connection: Connection, owner: str, ids: list[str], lease_us: int) -> dict[str, bool]:
     """Hold on to jobs. Gives those that are still this owner's, each with whether it was cancelled."""
     mine = jobs.c.id.in_(ids), jobs.c.owner == owner

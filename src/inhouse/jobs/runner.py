@@ -69,6 +69,7 @@ class Runner:
         self._cancelled: set[str] = set()
         self._awake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
+        self._claims = True
 
     def handle(
         self, kind: str, handler: Handler, give_up: GiveUp, *, slots: int | None = None, attempts: int = MOST_ATTEMPTS
@@ -85,10 +86,15 @@ class Runner:
         if slots is not None:
             self._own_slots[kind] = slots
 
-    async def start(self) -> None:
-        """Begin to work. On SQLite no other process does, so that what a killed one held is free at once."""
-        if self._database.dialect == "sqlite":
+    async def start(self, *, claims: bool = True) -> None:
+        """Begin to work. On SQLite no other process does, so that what a killed one held is free at once.
+
+        Args:
+            claims: whether this process looks for jobs; else it does those that it is told to (``perform``).
+        """
+        if claims and self._database.dialect == "sqlite":
             await self._database.write(queue.release_all)
+        self._claims = claims
         self._loop = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -100,6 +106,17 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def perform(self, job_id: str) -> None:
+        """Do one job, and return when it is there no more, whoever ended it. Another's lease on it is waited for."""
+        lease = partial(queue.claim_one, owner=self.owner, id=job_id, lease_us=self._lease_us)
+        while True:
+            job = await self._database.write(lease)
+            if job is not None:
+                await asyncio.wait({self._begin(job)})
+            if not await self._database.read(partial(queue.is_open, id=job_id)):
+                return
+            await asyncio.sleep(self._poll_s)
 
     def wake(self) -> None:
         """There is a new job: look for it now."""
@@ -130,18 +147,29 @@ class Runner:
                 pass
 
     async def _turn(self) -> None:
-        if self._running:
-            renewing = partial(queue.renew, owner=self.owner, ids=list(self._running), lease_us=self._lease_us)
+        if running := dict(self._running):  # others begin meanwhile
+            renewing = partial(queue.renew, owner=self.owner, ids=list(running), lease_us=self._lease_us)
             held = await self._database.write(renewing)
-            for id, task in list(self._running.items()):
+            for id, task in running.items():
                 if id not in held:
                     task.cancel()
                 elif held[id]:
                     self.cancel(id)
-        if wanted := self._wanted():
+        if self._claims and (wanted := self._wanted()):
             for job in await self._database.write(partial(self._claim, wanted=wanted)):
-                self._kinds[job.id] = job.kind
-                self._running[job.id] = asyncio.create_task(self._work(job))
+                self._begin(job)
+
+    def _begin(self, job: Job) -> asyncio.Task[None]:
+        self._kinds[job.id] = job.kind
+        task = self._running[job.id] = asyncio.create_task(self._work(job))
+        task.add_done_callback(lambda _: self._ended(job))  # also of one that is cancelled before it begins
+        return task
+
+    def _ended(self, job: Job) -> None:
+        self._running.pop(job.id, None)
+        self._kinds.pop(job.id, None)
+        self._cancelled.discard(job.id)
+        self._awake.set()
 
     def _wanted(self) -> list[tuple[list[str], int]]:
         """Kinds of jobs, and how many of them can be done now."""
@@ -174,11 +202,6 @@ class Runner:
             log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempt)
             if job.attempt == self._most_attempts[job.kind]:
                 await self._database.write(partial(self._given_up, job=job, give_up=give_up))
-        finally:
-            self._running.pop(job.id, None)
-            self._kinds.pop(job.id, None)
-            self._cancelled.discard(job.id)
-            self._awake.set()
 
     def _given_up(self, connection: Connection, job: Job, give_up: GiveUp) -> None:
         if queue.finish(connection, job.id, self.owner):

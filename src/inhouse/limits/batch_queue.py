@@ -12,15 +12,23 @@ transaction that ends the line or the batch, so that a crash neither loses nor d
 
 from __future__ import annotations
 
+import sys
+
 from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from inhouse.catalog.cards import Card
 from inhouse.kit.errors import APIError, RateLimited
-from inhouse.limits.plans import limits_of
+from inhouse.limits.buckets import REQUESTS, Bucket
+from inhouse.limits.headers import limit_reached
+from inhouse.limits.plans import PREFIX, Plan, limits_of
 from inhouse.limits.service import Limits
 from inhouse.limits.store import now
 from inhouse.storage.database import Database, lock
 from inhouse.storage.schema import enqueued_batches
+
+HOUR = 3600.0
+BATCHES_AN_HOUR = 2000
+"""That an organization may create (batch guide)."""
 
 
 def token_limit_exceeded(card: Card, organization_id: str, limit: int, *, project_id: str | None = None) -> APIError:
@@ -41,6 +49,22 @@ class BatchQueue:
     def __init__(self, database: Database, limits: Limits) -> None:
         self._database = database
         self._limits = limits
+
+    async def admit(self, organization_id: str, project_id: str) -> None:
+        """Count a batch that is to be created.
+
+        Raises:
+            RateLimited: there were too many in the last hour.
+            Overloaded: the shared store of the limits is down.
+        """
+        if self._limits.off:
+            return
+        key = f"{PREFIX}{{{organization_id}}}:batches"
+        bucket = Bucket(key, BATCHES_AN_HOUR, HOUR, REQUESTS, HOUR / BATCHES_AN_HOUR, "batches per hour", project=False)
+        plan = Plan(organization_id, project_id, "batches", (bucket,), (), sys.maxsize)
+        _, taken = await self._limits.take(plan, (1, 0, 0))
+        if not taken.admitted:
+            raise limit_reached(None, plan, (1, 0, 0), taken)
 
     async def limit(self, organization_id: str, card: Card) -> int | None:
         """The tier's limit; None is no limit."""

@@ -43,7 +43,7 @@ def limit_headers(plan: Plan, taken: Taken) -> dict[str, str]:
     return headers
 
 
-def limit_reached(card: Card, plan: Plan, amounts: Amounts, taken: Taken) -> RateLimited:
+def limit_reached(card: Card | None, plan: Plan, amounts: Amounts, taken: Taken) -> RateLimited:
     """The 429 for a request that has to wait. The wait it tells is the published one: it follows from its numbers."""
     index = refused(plan.buckets, amounts, taken)
     bucket = plan.buckets[index]
@@ -89,7 +89,7 @@ def _type(bucket: Bucket) -> str:
     return "requests" if bucket.unit == REQUESTS else "tokens"
 
 
-def _subject(card: Card, plan: Plan, bucket: Bucket) -> str:
-    limit = f" (for limit {plan.group})" if plan.group != card.family else ""
+def _subject(card: Card | None, plan: Plan, bucket: Bucket) -> str:
+    limit = f" (for limit {plan.group})" if card is not None and plan.group != card.family else ""
     project = f"project {plan.project_id} " if bucket.project else ""
-    return f"{card.id}{limit} in {project}organization {plan.organization_id}"
+    return f"{plan.group if card is None else card.id}{limit} in {project}organization {plan.organization_id}"

@@ -162,7 +162,7 @@ class Limits:
         amounts = demand.amounts(card.max_output_tokens or 0)
         if (small := plan.too_small(amounts[1])) is not None:
             raise too_large(card, plan, small, amounts[1])
-        store, taken = await self._take(plan, amounts)
+        store, taken = await self.take(plan, amounts)
         if not taken.admitted:
             raise limit_reached(card, plan, amounts, taken)
         return Admission(store, plan, amounts, taken)
@@ -197,7 +197,12 @@ class Limits:
         await self.accounts.lower(project_id, found.group, limits)
         return GroupLimits(found.group, found.tier, limits)
 
-    async def _take(self, plan: Plan, amounts: Amounts) -> tuple[BucketStore, Taken]:
+    async def take(self, plan: Plan, amounts: Amounts) -> tuple[BucketStore, Taken]:
+        """Take from all buckets of a plan, or from none.
+
+        Raises:
+            Overloaded: the shared store is down.
+        """
         try:
             taken = await self._store.take(plan.buckets, amounts)
         except StoreDown as error:

@@ -46,6 +46,11 @@ class HeldLedger:
     def instance(self) -> str:
         return self._ledger.instance
 
+    @property
+    def direct(self) -> Ledger:
+        """For steps that cost nothing: they are entered when they are done, whatever becomes of the line."""
+        return self._ledger
+
     def open(self, opening: Opening, usage: Usage | None = None) -> asyncio.Future[None]:
         """Note a call. Nothing of its answer is given away before ``book_in``."""
         self.open_lazily(opening, usage)

@@ -116,6 +116,11 @@ class Ledger:
                 return alive
         return 0
 
+    @property
+    def direct(self) -> Ledger:
+        """Itself: nothing is held back."""
+        return self
+
     def open(self, opening: Opening, usage: Usage | None = None) -> asyncio.Future[None]:
         """Book a call whose answer may begin before its end.
 

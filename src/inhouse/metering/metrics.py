@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -56,6 +57,12 @@ class Metrics:
             ["operation", "model", "reason"],
             registry=self.registry,
         )
+        self._moderated = Counter(
+            "inhouse_moderated", "Inputs and outputs moderated.", ["side", "outcome"], registry=self.registry
+        )
+        self._flagged = Counter(
+            "inhouse_moderation_flags", "Categories flagged.", ["side", "category"], registry=self.registry
+        )
         self._series: dict[tuple[str, str, int], _Series] = {}
         self._open = Gauge("inhouse_calls_open", "Calls being served.", registry=self.registry)
 
@@ -70,6 +77,17 @@ class Metrics:
         """
         reason = error.type if isinstance(error, RateLimited) else error.code or error.type
         self._refused.labels(operation, model, reason).inc()
+
+    def moderated(self, side: str, outcome: str, categories: Iterable[str]) -> None:
+        """An input or an output of a generation was moderated.
+
+        Args:
+            side: ``input`` or ``output``.
+            outcome: ``passed``, ``flagged``, ``blocked`` or ``failed``.
+        """
+        self._moderated.labels(side, outcome).inc()
+        for category in categories:
+            self._flagged.labels(side, category).inc()
 
     def settled(
         self,

@@ -16,6 +16,9 @@ from __future__ import annotations
 from inhouse.settings.reading import FIELDS as FIELDS
 from inhouse.settings.reading import Field as Field
 from inhouse.settings.reading import load as load
+from inhouse.settings.reading import portable as portable
+from inhouse.settings.reading import restored as restored
+from inhouse.settings.sections import ConsoleSettings as ConsoleSettings
 from inhouse.settings.sections import Engines as Engines
 from inhouse.settings.sections import LimitSettings as LimitSettings
 from inhouse.settings.sections import Log as Log

@@ -105,6 +105,30 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
     return settings
 
 
+def portable(settings: Settings) -> dict[str, Any]:
+    """Settings for a process elsewhere, by dotted path, as JSON has them. With their secrets: for no log or screen."""
+    values = {}
+    for path in FIELDS:
+        value: Any = settings
+        for name in path.split("."):
+            value = getattr(value, name)
+        if isinstance(value, Secret):
+            value = value.reveal()
+        if value is not None:
+            values[path] = str(value) if isinstance(value, Path) else value
+    return values
+
+
+def restored(values: Mapping[str, Any]) -> Settings:
+    """What ``portable`` made of settings. Raises SettingsError, of another version's too."""
+    unknown = next((path for path in values if path not in FIELDS), None)
+    if unknown is not None:
+        raise SettingsError(f"there is no setting {unknown} in this version")
+    converted = {path: _convert(FIELDS[path], value, path, strict=True) for path, value in values.items()}
+    settings: Settings = _build(Settings, converted, "")
+    return settings
+
+
 def _build(struct: type[msgspec.Struct], values: Mapping[str, Any], section: str) -> Any:
     given: dict[str, Any] = {}
     hints = get_type_hints(struct)

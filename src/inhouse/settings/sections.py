@@ -181,6 +181,24 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 1
 
 
+class BatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who answers the requests of batches, see `docs/batch.md`."""
+
+    runner: Annotated[
+        Literal["here", "ray"],
+        Meta(
+            description="The servers themselves (`here`), or workers on a Ray cluster, for which the database must be "
+            "PostgreSQL, and all that it, the files and the weights need must be reachable from every node."
+        ),
+    ] = "here"
+    ray_address: Annotated[
+        str, Meta(min_length=1, description="The cluster's head node, `host:6379`; `auto` is the one of this machine.")
+    ] = "auto"
+    ray_workers: Annotated[int, Meta(ge=1, le=10_000, description="Workers that one batch may have at once.")] = 2
+    ray_worker_cpus: Annotated[float, Meta(gt=0, description="CPUs that Ray sets aside for a worker.")] = 1.0
+    ray_worker_gpus: Annotated[float, Meta(ge=0, description="GPUs that Ray sets aside for a worker.")] = 0.0
+
+
 class MCPSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Servers that speak the Model Context Protocol, which requests name as tools."""
 
@@ -224,6 +242,56 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise SettingsError(f"webhooks.allow_networks: {error}") from None
 
 
+class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The pages that people see, and how they sign in, see `docs/console.md`."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.+)?$",
+            description="Where browsers reach the console, e.g. `https://models.example.com`. Default: as they ask.",
+        ),
+    ] = ""
+    session_hours: Annotated[float, Meta(gt=0, le=8760, description="How long somebody stays signed in, in hours.")] = (
+        12.0
+    )
+    oidc_issuer: Annotated[
+        str,
+        Meta(
+            description="The OpenID Connect provider that people sign in with, e.g. `https://login.example.com`. Its "
+            "redirect URI is `/sign-in/provider/callback` of the console."
+        ),
+    ] = ""
+    oidc_client_id: Annotated[str, Meta(description="What the provider calls this console.")] = ""
+    oidc_client_secret: Annotated[
+        Secret | None, Meta(description="What proves it to the provider; none for a public client.")
+    ] = None
+    oidc_name: Annotated[str, Meta(min_length=1, description="What people call the provider.")] = "single sign-on"
+    oidc_domains: Annotated[
+        list[str],
+        Meta(description="Domains of addresses whose owners become users without an invite, with `oidc_role`."),
+    ] = []
+    oidc_role: Annotated[
+        Literal["none", "reader", "owner"],
+        Meta(description="The role of such users; with `none`, only who was invited gets in."),
+    ] = "none"
+    oidc_trust_addresses: Annotated[
+        bool,
+        Meta(description="Take addresses for verified although the provider does not say `email_verified`."),
+    ] = False
+
+    @property
+    def provider(self) -> str:
+        """What people call the provider that they sign in with; empty if there is none. Raises SettingsError."""
+        if not self.oidc_issuer:
+            return ""
+        if not self.oidc_client_id:
+            raise SettingsError("console.oidc_client_id: the provider of console.oidc_issuer must have given one")
+        if not self.oidc_issuer.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise SettingsError("console.oidc_issuer: a provider is only believed over https://")
+        return self.oidc_name
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the server writes to its standard error."""
 
@@ -259,8 +327,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vector_stores: VectorStoreSettings = VectorStoreSettings()
     engines: Engines = Engines()
     limits: LimitSettings = LimitSettings()
+    batches: BatchSettings = BatchSettings()
     mcp: MCPSettings = MCPSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    console: ConsoleSettings = ConsoleSettings()
     log: Log = Log()
 
     @property

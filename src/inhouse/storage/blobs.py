@@ -80,6 +80,13 @@ class Spool:
         await self.finish()
         return await asyncio.to_thread(self.existing.read_bytes)
 
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The file, ``PIECE`` bytes at a time, so that not all of it is in memory."""
+        await self.finish()
+        with self.existing.open("rb") as file:
+            while piece := await asyncio.to_thread(file.read, PIECE):
+                yield piece
+
     def close(self) -> None:
         """Remove the scratch file, unless it has become a blob."""
         self._file.close()

@@ -213,3 +213,42 @@ async def test_a_key_can_be_restricted_and_shortened(mine: Any, site: Any) -> No
     assert caller.may("api.model.read")
     assert not caller.may("model.request")
     assert Actor(caller.key_id).key_id == mine.api_key_id
+
+
+async def test_guardrails_of_a_project(mine: Any, theirs: Any, site: Any) -> None:
+    path = f"/organization/projects/{mine.project_id}/guardrails"
+    headers = {"authorization": f"Bearer {mine.admin_key}"}
+    assert (await mine.get(path, key=mine.api_key)).status_code == 403
+    assert (await mine.get(path, key=theirs.admin_key)).status_code == 404
+    off = {
+        "object": "project.guardrails",
+        "input": "off",
+        "output": "off",
+        "model": "omni-moderation-latest",
+        "categories": None,
+        "thresholds": {},
+    }
+    assert (await mine.get(path)).json() == off
+    assert (await caller_of(site, mine.api_key)).policy.guardrail is None
+    body = {"input": "block", "categories": ["violence"], "thresholds": {"violence": 0.8}}
+    told = await mine.http.post(path, json=body, headers=headers)
+    assert told.json() == {**off, **body}
+    assert (await mine.get(path)).json() == told.json()
+    guardrail = (await caller_of(site, mine.api_key)).policy.guardrail
+    assert guardrail is not None
+    assert (guardrail.input, guardrail.output, guardrail.categories) == ("block", "off", ("violence",))
+    assert (await caller_of(site, theirs.api_key)).policy.guardrail is None
+    assert len(await logged(mine, "project.updated")) == 1
+    for wrong, status in (
+        ({"input": "maybe"}, 400),
+        ({"thresholds": {"violence": 2}}, 400),
+        ({"thresholds": {"rudeness": 0.5}}, 400),
+        ({"categories": []}, 400),
+        ({"model": "no-such-model"}, 404),
+        ({"model": "gpt-4.1"}, 404),
+    ):
+        assert (await mine.http.post(path, json=wrong, headers=headers)).status_code == status, wrong
+    other = {"authorization": f"Bearer {theirs.admin_key}"}
+    assert (await mine.http.post(path, json=body, headers=other)).status_code == 404
+    assert (await mine.http.post(path, json={}, headers=headers)).json() == off
+    assert (await caller_of(site, mine.api_key)).policy.guardrail is None

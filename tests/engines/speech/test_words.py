@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from inhouse.engines.speech.normalization import normalize
 from inhouse.engines.speech.numbers import cardinal, decimal, ordinal, year
 from inhouse.engines.speech.phonemes import Lexicons
+from inhouse.engines.speech.piper import phonetic
 from inhouse.engines.speech.sentences import MOST, portions
 from inhouse.engines.speech.spelling import Speller
+from inhouse.engines.speech.utterances import MAX_PHONEMES, Unspeakable, utterances
 from inhouse.engines.speech.voices import KOKORO, OFFICIAL, accent_of, voice_of
 
 
@@ -215,3 +217,27 @@ def test_the_thirteen_voices_are_all_different_and_there() -> None:
     assert voice_of("../etc") is None
     assert accent_of("bm_fable") == "gb"
     assert accent_of("af_heart") == "us"
+
+
+@pytest.mark.parametrize(
+    ("lexicons", "espeak"),
+    [
+        ("ɡˈO", "ɡˈoʊ"),
+        ("kwˈik", "kwˈiːk"),
+        ("hˈæpi", "hˈæpi"),
+        ("dˈɪnəɹ", "dˈɪnɚ"),
+        ("wˈɜɹd", "wˈɜːd"),
+        ("ʧˈYs", "tʃˈɔɪs"),
+        ("ʤˈʌmp, fɔɹ", "dʒˈʌmp, fɔːɹ"),
+    ],
+)
+def test_phonemes_as_another_voice_knows_them(lexicons: str, espeak: str) -> None:
+    assert phonetic(lexicons) == espeak
+
+
+def test_a_text_is_said_in_utterances_with_pauses() -> None:
+    told = list(utterances("One. " + "A much longer sentence follows here. " * 30, lambda portion: portion * 5))
+    assert all(len(phonemes) <= MAX_PHONEMES for phonemes, _ in told)
+    assert {pause for _, pause in told} <= {0.05, 0.35}
+    with pytest.raises(Unspeakable):
+        next(utterances("...", lambda portion: portion))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,15 @@ from inhouse.engines.weights.manifest import HubSource, NpmSource, PyPISource
 from .stand_ins import file_of, hub_source, manifest_of, part_of, payload
 
 DATA = payload(100)
+HUB_ONLY = {
+    "whisper-tiny",
+    "whisper-small",
+    "whisper-medium",
+    "whisper-large-v3",
+    "whisper-large-v3-turbo",
+    "distil-whisper-large-v3",
+}
+"""Weights that no package carries. No model is served by them unless somebody chooses them."""
 
 
 def test_every_bundled_manifest_has_a_mirror_and_the_hub_before_it_where_that_has_the_same_bytes() -> None:
@@ -20,6 +30,10 @@ def test_every_bundled_manifest_has_a_mirror_and_the_hub_before_it_where_that_ha
         "smollm2-135m-instruct-q4_1",
     }
     for manifest in bundled_manifests():
+        if manifest.id in HUB_ONLY:
+            sources = [file.sources for file in manifest.files]
+            assert all(isinstance(source, HubSource) for each in sources for source in each)
+            continue
         for file in manifest.files:
             # Some files were only ever published in packages.
             *hub, last = file.sources
@@ -28,6 +42,15 @@ def test_every_bundled_manifest_has_a_mirror_and_the_hub_before_it_where_that_ha
             if manifest.format == "gguf":
                 assert manifest.memory
                 assert hub
+
+
+def test_what_serves_by_default_does_not_need_the_hub() -> None:
+    folder = resources.files("inhouse.catalog")
+    bound = msgspec.toml.decode(folder.joinpath("deployments.toml").read_bytes(), type=dict[str, str | list[str]])
+    assert HUB_ONLY.isdisjoint(
+        each for names in bound.values() for each in ([names] if isinstance(names, str) else names)
+    )
+    assert {manifest.id for manifest in bundled_manifests()} >= HUB_ONLY
 
 
 def test_bundled_manifests_name_the_known_files() -> None:

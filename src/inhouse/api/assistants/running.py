@@ -21,6 +21,7 @@ import structlog
 from sqlalchemy import Connection
 
 from inhouse.access import Caller
+from inhouse.access.policies import guardrails_of
 from inhouse.api.assistants import store, wire
 from inhouse.api.assistants.reading import DoesNotFit, fitted, format_of, items_of
 from inhouse.api.assistants.state import RunState, usage
@@ -169,10 +170,11 @@ class RunMaker:
             made.end("failed", ServerError("The server failed several times while it made this run."))
             made.write(connection)
 
-    def open(self, stored: StoredRun, run: wire.Run, demand: Demand) -> Call:
+    async def open(self, stored: StoredRun, run: wire.Run, demand: Demand) -> Call:
         state = msgspec.json.decode(stored.state, type=RunState)
+        policy = await self._database.read(partial(guardrails_of, project_id=stored.project_id))
         return self._calls.open(
-            Caller(state.organization_id, stored.project_id, state.key_id),
+            Caller(state.organization_id, stored.project_id, state.key_id, policy=policy),
             "createRun",
             run.model,
             request_id=request_id(),
@@ -217,7 +219,7 @@ class _Made:
         self._end_leftovers("failed")
         for delay in (*BUSY_DELAYS_S, None):
             try:
-                call = self._maker.open(self._context.stored, self.run, self._demand())
+                call = await self._maker.open(self._context.stored, self.run, self._demand())
                 async with call as self._call:
                     await self._answer(call)
                 return

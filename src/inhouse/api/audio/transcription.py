@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from inhouse.api.audio import hearing, relay, subtitles, usage, wire
 from inhouse.api.audio.languages import name_of
+from inhouse.api.forms import UploadedFile
 from inhouse.api.operation import Download, Request
 from inhouse.calls import Call, Calls
 from inhouse.engines.transcription.shapes import Begun, Ended, Item, Segment, TranscribeRequest
@@ -57,20 +58,19 @@ class TranscriptionService:
     async def transcribe(self, request: Request, body: wire.CreateTranscriptionRequest) -> Whole:
         async with self._open(request, body, streams=False) as call:
             hearing.check(call.card, body)
-            asked = await _asked(call, body)
+            asked = _asked(call, body)
             with engine_errors(call.id):
                 engine = call.host("whisper")
                 if isinstance(engine, Upstream):
                     relayed: Whole = await relay.transcribe(call, engine, body)
                     return relayed
-            said = await self._hear(call, asked, unchunked=_unchunked(call, body))
+            said = await self._hear(call, body.file, asked, unchunked=_unchunked(call, body))
             return _whole(call, body, said)
 
     async def translate(self, request: Request, body: wire.CreateTranslationRequest) -> Whole:
         async with self._open(request, body, streams=False) as call:
             hearing.check_format(call.card, body.response_format)
             asked = TranscribeRequest(
-                audio=await body.file.read(),
                 task="translate",
                 prompt=body.prompt,
                 temperature=body.temperature or 0.0,
@@ -81,7 +81,7 @@ class TranscriptionService:
                 if isinstance(engine, Upstream):
                     relayed: Whole = await relay.translate(call, engine, body)
                     return relayed
-            said = await self._hear(call, asked)
+            said = await self._hear(call, body.file, asked)
             if body.response_format in (None, "json"):
                 return wire.Translation(text=said.text)
             if body.response_format == "verbose_json":
@@ -93,7 +93,7 @@ class TranscriptionService:
     ) -> AsyncGenerator[list[wire.TranscriptionEvent], None]:
         async with self._open(request, body, streams=True) as call:
             hearing.check(call.card, body)
-            asked = await _asked(call, body)
+            asked = _asked(call, body)
             with engine_errors(call.id):
                 engine = call.host("whisper")
                 if isinstance(engine, Upstream):
@@ -103,7 +103,7 @@ class TranscriptionService:
                             yield batch
                     return
             said = Said(call, logprobs=asked.logprobs)
-            async with aclosing(_items(call, asked, unchunked=_unchunked(call, body))) as items:
+            async with aclosing(_items(call, body.file, asked, unchunked=_unchunked(call, body))) as items:
                 async for item in items:
                     said.add(item)
                     if isinstance(item, Segment):
@@ -112,9 +112,9 @@ class TranscriptionService:
             await call.answering()
             yield [said.done()]
 
-    async def _hear(self, call: Call, asked: TranscribeRequest, *, unchunked: bool = False) -> Said:
+    async def _hear(self, call: Call, file: UploadedFile, asked: TranscribeRequest, *, unchunked: bool = False) -> Said:
         said = Said(call, logprobs=asked.logprobs)
-        async with aclosing(_items(call, asked, unchunked=unchunked)) as items:
+        async with aclosing(_items(call, file, asked, unchunked=unchunked)) as items:
             async for item in items:
                 said.add(item)
         return said
@@ -218,22 +218,28 @@ class Said:
         )
 
 
-async def _items(call: Call, asked: TranscribeRequest, *, unchunked: bool) -> AsyncGenerator[Item, None]:
+async def _items(
+    call: Call, file: UploadedFile, asked: TranscribeRequest, *, unchunked: bool
+) -> AsyncGenerator[Item, None]:
     with engine_errors(call.id), hearing.refusals(call.card, unchunked=unchunked):
         engine = call.host("whisper")
         assert not isinstance(engine, Upstream)
         stream: AsyncGenerator[Item, None] = engine.stream(
-            "/transcribe", asked, _ITEM, tenant=call.project_id, priority=call.priority
+            "/transcribe",
+            asked,
+            _ITEM,
+            upload=file.pieces(),
+            tenant=call.project_id,
+            priority=call.priority,
         )
         async with aclosing(stream) as items:
             async for item in items:
                 yield item
 
 
-async def _asked(call: Call, body: wire.CreateTranscriptionRequest) -> TranscribeRequest:
+def _asked(call: Call, body: wire.CreateTranscriptionRequest) -> TranscribeRequest:
     most = hearing.UNCHUNKED_SECONDS if _unchunked(call, body) else hearing.longest(call.card)
     return TranscribeRequest(
-        audio=await body.file.read(),
         language=hearing.language_of(body),
         prompt=hearing.prompt_of(body),
         temperature=body.temperature or 0.0,

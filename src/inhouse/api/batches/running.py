@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inhouse.access import Access
 from inhouse.api.batches import steps
+from inhouse.api.batches.clustering import Cluster, Clustering
 from inhouse.api.batches.finishing import Finishing
 from inhouse.api.batches.validating import Validation
 from inhouse.api.batches.working import MOST_ATTEMPTS, SLOTS, Worker
@@ -28,17 +29,23 @@ def work_on_batches(
     ledger: HeldLedger,
     inside: Inside,
     limit: BatchQueue,
+    cluster: Cluster | None,
 ) -> None:
     """Have this process take part in all batches. Before the runner starts.
 
     Args:
         calls: of batches, on ``ledger``.
         inside: asks the operations whose calls these are.
+        cluster: that does the requests of batches in place of the servers.
     """
-    validation = Validation(database, files, runner, calls, limit)
+    validation = Validation(database, files, runner, calls, limit, cluster=cluster is not None)
+    clustering = Clustering(database, runner, cluster)
     worker = Worker(database, files, runner, access, calls, ledger, inside)
     finishing = Finishing(database, files, runner)
     runner.handle(steps.VALIDATE, validation, validation.give_up, slots=FEW, attempts=MOST_ATTEMPTS)
-    runner.handle(steps.REQUESTS, worker, worker.give_up, slots=SLOTS, attempts=MOST_ATTEMPTS)
+    # Beside a cluster, no request waits for a server's slot; one that has been asked to do a part does it all the same.
+    slots = 0 if cluster is not None else SLOTS
+    runner.handle(steps.REQUESTS, worker, worker.give_up, slots=slots, attempts=MOST_ATTEMPTS)
+    runner.handle(steps.CLUSTER, clustering, clustering.give_up, slots=FEW, attempts=MOST_ATTEMPTS)
     runner.handle(steps.FINISH, finishing, finishing.give_up, slots=FEW, attempts=MOST_ATTEMPTS)
     runner.handle(steps.EXPIRE, finishing.expire, finishing.forget, slots=FEW, attempts=MOST_ATTEMPTS)

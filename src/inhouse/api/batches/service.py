@@ -16,6 +16,7 @@ from inhouse.files.service import BATCH_LIFETIME_S
 from inhouse.jobs.runner import Runner
 from inhouse.kit.errors import InvalidRequest, NotFound
 from inhouse.kit.ids import new_id
+from inhouse.limits.batch_queue import BatchQueue
 from inhouse.storage.database import Database
 
 WINDOW_US = 24 * 3600 * 1_000_000
@@ -23,17 +24,19 @@ OUTPUT_LIFETIME_S = BATCH_LIFETIME_S
 
 
 class BatchesService:
-    def __init__(self, database: Database, files: Files, runner: Runner, inside: Inside) -> None:
+    def __init__(self, database: Database, files: Files, runner: Runner, inside: Inside, limit: BatchQueue) -> None:
         self._database = database
         self._files = files
         self._runner = runner
         self._inside = inside
+        self._limit = limit
 
     async def create(self, caller: Caller, body: wire.CreateBatch) -> wire.Batch:
         """
         Raises:
             InvalidRequest: nothing serves the endpoint here, or the file is not there or not for batches.
             Forbidden: the key may not ask the endpoint itself.
+            RateLimited: the organization created too many in the last hour.
         """
         operation = self._inside.operation(body.endpoint)
         if operation is None:
@@ -50,6 +53,7 @@ class BatchesService:
                 "'batch'.",
                 param="input_file_id",
             )
+        await self._limit.admit(caller.organization_id, caller.project_id)
         now = store.now()
         batch = StoredBatch(
             id=new_id("batch_"),

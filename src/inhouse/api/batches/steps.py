@@ -28,6 +28,8 @@ VALIDATE = "batches.validate"
 REQUESTS = "batches.requests"
 FINISH = "batches.finish"
 EXPIRE = "batches.expire"
+CLUSTER = "batches.cluster"
+"""Has all parts of a batch done by a cluster, see ``clustering``."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -38,6 +40,11 @@ class Part(msgspec.Struct, frozen=True):
     count: int
     start: int
     end: int
+
+
+def part_ids(batch: StoredBatch) -> list[str]:
+    """Jobs that the requests of a batch were divided into."""
+    return [job_id(batch.id, at) for at in range(batch.parts)]
 
 
 def job_id(batch_id: str, what: str | int) -> str:
@@ -54,8 +61,12 @@ def create(connection: Connection, batch: StoredBatch) -> None:
     queue.ask(connection, job_id(batch.id, "expire"), EXPIRE, "{}", batch.expires_at)
 
 
-def begin(connection: Connection, batch: StoredBatch, checked: Checked) -> None:
-    """A validated batch is worked on. First parts are due before second ones, so that batches take turns."""
+def begin(connection: Connection, batch: StoredBatch, checked: Checked, *, cluster: bool = False) -> None:
+    """A validated batch is worked on. First parts are due before second ones, so that batches take turns.
+
+    Args:
+        cluster: whether a cluster is to do so.
+    """
     store.change(
         connection,
         batch.id,
@@ -71,6 +82,8 @@ def begin(connection: Connection, batch: StoredBatch, checked: Checked) -> None:
         for at, chunk in enumerate(checked.chunks)
     ]
     queue.enqueue_all(connection, REQUESTS, parts)
+    if cluster:
+        queue.ask(connection, job_id(batch.id, "cluster"), CLUSTER, "{}")
 
 
 def stop(connection: Connection, batch: StoredBatch, ending: Ending, errors: Sequence[BatchError] = ()) -> None:
@@ -85,7 +98,7 @@ def stop(connection: Connection, batch: StoredBatch, ending: Ending, errors: Seq
         if queue.stop_all(connection, [job_id(batch.id, "validate")]):
             finish(connection, batch.id, ending)
         return
-    removed = queue.stop_all(connection, [job_id(batch.id, at) for at in range(batch.parts)])
+    removed = queue.stop_all(connection, part_ids(batch))
     _less(connection, batch, removed, ending)
 
 

@@ -146,6 +146,12 @@ def remove_results(connection: Connection, batch_id: str, first: int, count: int
     connection.execute(delete(batch_results).where(batch_results.c.batch_id == batch_id, between))
 
 
+def working(connection: Connection) -> list[str]:
+    """Ids of batches whose requests are answered."""
+    query = select(batches.c.id).where(batches.c.status == "in_progress", batches.c.ending.is_(None))
+    return list(connection.execute(query).scalars())
+
+
 def page(
     connection: Connection, project_id: str, after: str | None, limit: int
 ) -> tuple[list[StoredBatch], bool] | None:

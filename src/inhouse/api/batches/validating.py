@@ -36,12 +36,15 @@ DEFAULT_MODELS = {"/v1/moderations": "omni-moderation-latest"}
 class Validation:
     """Does jobs of the kind ``steps.VALIDATE``."""
 
-    def __init__(self, database: Database, files: Files, runner: Runner, calls: Calls, limit: BatchQueue) -> None:
+    def __init__(
+        self, database: Database, files: Files, runner: Runner, calls: Calls, limit: BatchQueue, *, cluster: bool
+    ) -> None:
         self._database = database
         self._files = files
         self._runner = runner
         self._calls = calls
         self._limit = limit
+        self._cluster = cluster
 
     async def __call__(self, job: Job) -> None:
         batch_id = steps.batch_id_of(job.id)
@@ -63,7 +66,7 @@ class Validation:
             elif checked.errors:
                 steps.fail(connection, batch, checked.errors)
             else:
-                steps.begin(connection, batch, checked)
+                steps.begin(connection, batch, checked, cluster=self._cluster)
 
         await asyncio.shield(self._database.submit(work))
         self._runner.wake()

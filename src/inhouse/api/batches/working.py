@@ -144,7 +144,7 @@ class Worker:
         pace = self._paces.get(engine)
         if pace is None:
             if isinstance(engine, Upstream):
-                pace = Pace(FIRST, engine.spec.max_connections)
+                pace = Pace(FIRST, engine.spec.max_connections * len(engine.spec.targets))
             else:
                 slots = engine.spec.slots if isinstance(engine, LlamaEngine) else engine.config.slots
                 pace = Pace(slots + 1, slots + 1)

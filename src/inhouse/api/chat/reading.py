@@ -9,8 +9,8 @@ import msgspec
 from inhouse.api.chat import wire
 from inhouse.api.chat.conversation import check_order
 from inhouse.api.completing import stop_sequences, token_biases
+from inhouse.api.moderating import moderate
 from inhouse.calls import Call
-from inhouse.catalog.catalog import model_not_found
 from inhouse.generation.items import (
     AnswerFormat,
     Audio,
@@ -65,8 +65,7 @@ def read(call: Call, body: wire.CreateChatCompletionRequest) -> GenerationReques
 
 def _refuse_unsupported(call: Call, body: wire.CreateChatCompletionRequest) -> None:
     """Parameters and values that the card says its model does not take, and models that are not here."""
-    if body.moderation is not None:
-        raise model_not_found(body.moderation.model, param="moderation.model")
+    moderate(call, body.moderation)
     card = call.card
     for refused in card.parameters.refused:
         if getattr(body, refused.name, None) is not None:

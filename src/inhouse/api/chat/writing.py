@@ -7,6 +7,7 @@ import time
 from msgspec import UNSET
 
 from inhouse.api.chat import wire
+from inhouse.api.chat.moderating import told_moderation
 from inhouse.api.completing import fingerprint, padding, usage
 from inhouse.calls import Call
 from inhouse.engines.protocol import TokenLogprob
@@ -45,6 +46,7 @@ class Whole(_Head):
 
     def __init__(self, call: Call, body: wire.CreateChatCompletionRequest) -> None:
         super().__init__(call, body)
+        self._call = call
         self._usage = call.usage
         self._choices = [_Collected() for _ in range(body.n or 1)]
 
@@ -68,6 +70,7 @@ class Whole(_Head):
                     choice.reason = reason
 
     def completion(self) -> wire.ChatCompletion:
+        moderated = self._call.moderated
         return wire.ChatCompletion(
             id=self.id,
             created=self.created,
@@ -76,6 +79,7 @@ class Whole(_Head):
             usage=usage(self._usage),
             service_tier=self.service_tier,  # type: ignore[arg-type]
             system_fingerprint=self.fingerprint,
+            moderation=told_moderation(moderated) if moderated is not None else UNSET,
         )
 
     def _choice(self, index: int, choice: _Collected) -> wire.Choice:
@@ -115,6 +119,7 @@ class Chunks(_Head):
 
     def __init__(self, call: Call, body: wire.CreateChatCompletionRequest) -> None:
         super().__init__(call, body)
+        self._call = call
         options = body.stream_options
         self._include_usage = options is not None and bool(options.include_usage)
         self._obfuscate = options is None or options.include_obfuscation is not False
@@ -141,11 +146,17 @@ class Chunks(_Head):
                     chunk = self._chunk(choice, wire.Delta())
                     chunk.choices[0].finish_reason = self.reason(reason)
                     chunks.append(chunk)
-                case Usage() if self._include_usage:
-                    chunk = self._chunk(0, wire.Delta())
-                    chunk.choices = []
-                    chunk.usage = usage(event)
-                    chunks.append(chunk)
+                case Usage():
+                    if (moderated := self._call.moderated) is not None:
+                        chunk = self._chunk(0, wire.Delta())
+                        chunk.choices = []
+                        chunk.moderation = told_moderation(moderated)
+                        chunks.append(chunk)
+                    if self._include_usage:
+                        chunk = self._chunk(0, wire.Delta())
+                        chunk.choices = []
+                        chunk.usage = usage(event)
+                        chunks.append(chunk)
         return chunks
 
     def _begin(self, chunks: list[wire.ChatCompletionChunk], choice: int) -> None:

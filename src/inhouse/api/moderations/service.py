@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from inhouse.api.moderations import wire
-from inhouse.api.moderations.judging import judge
-from inhouse.api.moderations.pictures import Pictures
-from inhouse.api.moderations.verdicts import Image, Input, Verdict
 from inhouse.api.operation import Request
 from inhouse.calls import Calls
 from inhouse.catalog.cards import Card
+from inhouse.engines.moderation.verdicts import Image, Input, Verdict
+from inhouse.generation.moderation.judging import judge
+from inhouse.generation.moderation.pictures import Pictures
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.ids import new_id
 from inhouse.limits import Demand, estimate

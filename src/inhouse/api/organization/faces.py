@@ -16,7 +16,7 @@ from inhouse.api.organization.keys.service import AdminKeyService, ProjectKeySer
 from inhouse.api.organization.people.members import MemberService, ServiceAccountService
 from inhouse.api.organization.people.routes import Invites, Members, ServiceAccounts, Users
 from inhouse.api.organization.people.users import InviteService, UserService
-from inhouse.api.organization.policies.routes import DataRetention, HostedTools, ModelPermissions
+from inhouse.api.organization.policies.routes import DataRetention, Guardrails, HostedTools, ModelPermissions
 from inhouse.api.organization.policies.service import PolicyService
 from inhouse.api.organization.projects.routes import Projects
 from inhouse.api.organization.projects.service import ProjectService
@@ -60,6 +60,7 @@ FACES = (
     DataRetention,
     HostedTools,
     ModelPermissions,
+    Guardrails,
     Certificates,
     ProjectCertificates,
 )
@@ -70,7 +71,7 @@ def organization_faces(
 ) -> tuple[Any, ...]:
     """One of each of ``FACES``."""
     roles = RoleService(database, access)
-    policies = PolicyService(database, access)
+    policies = PolicyService(database, access, catalog)
     certificates = CertificateService(database, access)
     spend = SpendService(database, access, budgets)
     return (
@@ -89,6 +90,6 @@ def organization_faces(
         *(face(roles) for face in (Roles, ProjectRoles, UserRoles, GroupRoles, ProjectUserRoles, ProjectGroupRoles)),
         Groups(GroupService(database, access)),
         ProjectGroups(ProjectGroupService(database, access)),
-        *(face(policies) for face in (DataRetention, HostedTools, ModelPermissions)),
+        *(face(policies) for face in (DataRetention, HostedTools, ModelPermissions, Guardrails)),
         *(face(certificates) for face in (Certificates, ProjectCertificates)),
     )

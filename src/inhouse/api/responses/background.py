@@ -21,6 +21,7 @@ import structlog
 from sqlalchemy import Connection
 
 from inhouse.access import Caller
+from inhouse.access.policies import guardrails_of
 from inhouse.api.completing import padding
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.compacting import compact_if_wanted
@@ -203,9 +204,10 @@ class Background:
         if (news := self._news.pop(response_id, None)) is not None:
             news.set()
 
-    def _open(self, payload: Payload) -> Call:
+    async def _open(self, payload: Payload) -> Call:
+        policy = await self._database.read(partial(guardrails_of, project_id=payload.project_id))
         return self._calls.open(
-            Caller(payload.organization_id, payload.project_id, payload.key_id),
+            Caller(payload.organization_id, payload.project_id, payload.key_id, policy=policy),
             OPERATION,
             payload.body.model or "",
             request_id=request_id(),
@@ -236,7 +238,7 @@ class _Made:
         """Ask the model, and wait for it where it is busy."""
         for delay in (*BUSY_DELAYS_S, None):
             try:
-                async with self._background._open(self._payload) as self._call:
+                async with await self._background._open(self._payload) as self._call:
                     await self._answer(self._call)
                 return
             except Overloaded as error:

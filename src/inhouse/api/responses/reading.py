@@ -33,12 +33,6 @@ def check(call: Call, body: wire.CreateResponse) -> None:
         InvalidRequest
     """
     refuse_unsupported(call.card, body.reasoning, body.text)
-    if body.moderation is not None:
-        raise InvalidRequest(
-            "Unsupported parameter: 'moderation' is not supported with this model.",
-            param="moderation",
-            code="unsupported_parameter",
-        )
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options"

@@ -209,6 +209,39 @@ def input_page(
     return _page(connection, of_it, limit)
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """A stored response in a list, ``created_at`` in Unix seconds."""
+
+    id: str
+    created_at: int
+    status: str
+    model: str
+
+
+def recent_responses(
+    connection: Connection, project_id: str, after: str | None, limit: int
+) -> tuple[list[Listed], bool]:
+    """Stored responses, newest first, after the one with the id ``after``; and whether there are more."""
+    table = responses.c
+    query = select(table.id, table.created_at, table.status, table.body).where(table.project_id == project_id)
+    if after is not None:
+        edge = select(table.created_at, table.id).where(table.project_id == project_id, table.id == after)
+        if (last := connection.execute(edge).first()) is not None:
+            query = query.where(
+                or_(table.created_at < last.created_at, and_(table.created_at == last.created_at, table.id < last.id))
+            )
+    rows = connection.execute(query.order_by(table.created_at.desc(), table.id.desc()).limit(limit + 1)).all()
+    found = [
+        Listed(row.id, row.created_at // 1_000_000, row.status, msgspec.json.decode(row.body, type=_Model).model)
+        for row in rows[:limit]
+    ]
+    return found, len(rows) > limit
+
+
+class _Model(msgspec.Struct):
+    model: str = ""
+
+
 def items_by_id(connection: Connection, project_id: str, ids: Sequence[str]) -> dict[str, str]:
     """Bodies by id, of those that are stored."""
     rows = connection.execute(

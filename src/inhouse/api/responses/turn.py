@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 
+from inhouse.api.moderating import moderate
 from inhouse.api.prompts.service import prompt_messages
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.mcp import told_server
+from inhouse.api.responses.moderating import told_moderation
 from inhouse.api.responses.reading import LOGPROBS, check, read, tools_of
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredItem, StoredResponse
@@ -78,6 +80,8 @@ class Turn(msgspec.Struct, kw_only=True):
         async with aclosing(respond(call, self.request, self.tools.hosting)) as batches:
             async for batch in batches:
                 yield batch
+        if call.moderated is not None:
+            self.response.moderation = told_moderation(call.moderated)
 
     def to_store(self) -> StoredResponse:
         """The response as it stands."""
@@ -150,6 +154,7 @@ def _turn(
     history: list[wire.InputItem],
     new: list[wire.InputItem],
 ) -> Turn:
+    moderate(call, body.moderation)
     items = [*history, *new]
     tools = tools_of(call, body, items, hosts)
     now = time.time_ns() // 1000

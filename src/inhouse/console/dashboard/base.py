@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from inhouse.console.gateway import Answer
+from inhouse.console.pages import GUARDS
 from inhouse.console.session import SignedIn, read_form
 from inhouse.console.signing import to_sign_in
 
@@ -19,14 +24,21 @@ ENTRIES = (
     ("Overview", "/dashboard"),
     ("Usage and costs", "/dashboard/usage"),
     ("Limits", "/dashboard/limits"),
+    ("Budgets", "/dashboard/budgets"),
     ("Keys", "/dashboard/keys"),
     ("Projects", "/dashboard/projects"),
+    ("Members", "/dashboard/members"),
     ("Logs", "/dashboard/logs"),
+    ("Batches", "/dashboard/batches"),
     ("Files", "/dashboard/files"),
+    ("Vector stores", "/dashboard/stores"),
     ("Webhooks", "/dashboard/webhooks"),
     ("Audit log", "/dashboard/audit"),
     ("Engines", "/dashboard/engines"),
 )
+LIVE_EVERY_S = 1.0
+LIVE_FOR_S = 10.0
+"""Then the browser asks again: a stream must not hold a server that wants to stop."""
 
 
 class Section:
@@ -71,8 +83,35 @@ class Section:
         response.headers["cache-control"] = "no-store"
         return response
 
+    async def live(
+        self, request: Request, need: Need, template: str, gather: Callable[[SignedIn], Awaitable[dict[str, Any]]]
+    ) -> Response:
+        """A part of a page as server-sent events, each time it has changed; until the session ends."""
+        entered = await self.enter(request, need)
+        if isinstance(entered, Response):
+            return Response(status_code=204)  # tells the browser not to come again
+
+        async def events() -> AsyncIterator[str]:
+            signed_in: SignedIn | None = entered
+            shown, until = "", time.monotonic() + LIVE_FOR_S
+            yield "retry: 500\n\n"
+            while signed_in is not None and time.monotonic() < until:
+                part = self.site.pages.render(template, **await gather(signed_in))
+                if part != shown:
+                    shown = part
+                    yield f"data: {json.dumps(part)}\n\n"
+                await asyncio.sleep(LIVE_EVERY_S)
+                signed_in = await self.site.door.who(request)
+
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no", **GUARDS}
+        return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
+
     async def get(self, signed_in: SignedIn, path: str, **query: Any) -> Answer:
         return await self.site.operations.call(signed_in, "GET", path, query=query)
+
+    async def call(self, signed_in: SignedIn, method: str, path: str, **body: Any) -> Answer:
+        """An operation that changes something. Without a body where there is nothing to say."""
+        return await self.site.operations.call(signed_in, method, path, body=body or None)
 
     async def all_of(self, signed_in: SignedIn, path: str, **query: Any) -> list[dict[str, Any]]:
         """The first hundred of a list; none where it cannot be read."""

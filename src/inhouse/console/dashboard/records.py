@@ -1,8 +1,9 @@
-"""What a project keeps: stored completions, responses, files, webhooks; and the organization's audit log."""
+"""What a project keeps: stored completions, responses, files; and the organization's audit log."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from inhouse.console.dashboard.base import Section
+from inhouse.console.behind import Listed
+from inhouse.console.dashboard.base import Section, back
 
 
 class Records(Section):
@@ -18,8 +20,8 @@ class Records(Section):
         return [
             Route("/dashboard/logs", self.logs),
             Route("/dashboard/logs/{id}", self.log),
-            Route("/dashboard/files", self.files),
-            Route("/dashboard/webhooks", self.webhooks),
+            Route("/dashboard/files", self.files, methods=["GET"]),
+            Route("/dashboard/files", self.delete_file, methods=["POST"]),
             Route("/dashboard/audit", self.audit),
         ]
 
@@ -27,9 +29,30 @@ class Records(Section):
         asked = request.query_params.get("id", "").strip()[:200]
         if asked:
             return await self._log(request, asked)
+        if request.query_params.get("kind") == "responses":
+            return await self._responses(request)
         after = request.query_params.get("after")
         return await self._list(
             request, "project", "logs", "/v1/chat/completions", limit=30, order="desc", after=after or None
+        )
+
+    async def _responses(self, request: Request) -> Response:
+        signed_in = await self.enter(request, "project")
+        if isinstance(signed_in, Response):
+            return signed_in
+        found: Sequence[Listed] = ()
+        more = False
+        caller = signed_in.project
+        if caller is not None and caller.may("api.responses.read"):
+            after = request.query_params.get("after") or None
+            found, more = await self.site.behind.recent_responses(caller.project_id, after, 30)
+        return await self.page(
+            request,
+            signed_in,
+            "dashboard/responses.html.jinja",
+            records=found,
+            more=found[-1].id if more else None,
+            problem="",
         )
 
     async def log(self, request: Request) -> Response:
@@ -39,8 +62,23 @@ class Records(Section):
         after = request.query_params.get("after")
         return await self._list(request, "project", "files", "/v1/files", limit=50, order="desc", after=after or None)
 
-    async def webhooks(self, request: Request) -> Response:
-        return await self._list(request, "project", "webhooks", "/v1/webhook_endpoints")
+    async def delete_file(self, request: Request) -> Response:
+        entered = await self.form(request, "project")
+        if isinstance(entered, Response):
+            return entered
+        signed_in, fields = entered
+        answer = await self.call(signed_in, "DELETE", f"/v1/files/{quote(fields.get('file', ''), safe='')}")
+        if answer.ok:
+            return back("/dashboard/files")
+        return await self.page(
+            request,
+            signed_in,
+            "dashboard/files.html.jinja",
+            answer.status if answer.status < 500 else 400,
+            records=[],
+            more=None,
+            problem=answer.message,
+        )
 
     async def audit(self, request: Request) -> Response:
         after = request.query_params.get("after")
@@ -110,4 +148,6 @@ def _said(item: dict[str, Any]) -> str:
 def _actor(entry: dict[str, Any]) -> str:
     """Who did what an entry of the audit log tells: the key's id, or the kind of actor."""
     actor = entry.get("actor") or {}
+    if user := (actor.get("session") or {}).get("user"):
+        return str(user.get("email") or user.get("id"))
     return str((actor.get("api_key") or {}).get("id") or actor.get("type") or "–")

@@ -25,6 +25,7 @@ class Usage(Section):
             Route("/dashboard/usage", self.usage),
             Route("/dashboard/limits", self.limits),
             Route("/dashboard/engines", self.engines),
+            Route("/dashboard/engines/live", self.engines_live),
         ]
 
     async def overview(self, request: Request) -> Response:
@@ -81,7 +82,14 @@ class Usage(Section):
         signed_in = await self.enter(request)
         if isinstance(signed_in, Response):
             return signed_in
-        return await self.page(request, signed_in, "dashboard/engines.html.jinja", engines=await self._engines())
+        return await self.page(request, signed_in, "dashboard/engines.html.jinja", **await self._running(signed_in))
+
+    async def engines_live(self, request: Request) -> Response:
+        return await self.live(request, "any", "dashboard/engines_table.jinja", self._running)
+
+    async def _running(self, _: SignedIn) -> dict[str, Any]:
+        load = self.site.behind.serving.load
+        return {"engines": [(card, one, load(card.default_snapshot)) for card, one in await self._engines()]}
 
     async def _engines(self) -> list[tuple[Any, Any]]:
         found = [(card, await self.site.view.served_by(card.default_snapshot)) for card in self.site.view.cards]
@@ -120,7 +128,7 @@ class Usage(Section):
         projects = await self.all_of(signed_in, "/v1/organization/projects", include_archived="true")
         if group == "project":
             return {each["id"]: each["name"] for each in projects}
-        names: dict[str, str] = {}
+        names = {"None": "The console"}
         for project in projects:
             path = f"/v1/organization/projects/{project['id']}/api_keys"
             names |= {each["id"]: f"{each['name']} ({project['name']})" for each in await self.all_of(signed_in, path)}

@@ -34,10 +34,24 @@ const request = (pane) => {
   if (format === "json_schema") {
     body.text = { format: { type: "json_schema", name: "answer", strict: true, schema: parsed("schema", "The JSON schema") } };
   }
-  if (setting("tools").value.trim()) body.tools = parsed("tools", "The list of tools");
+  const tools = [...hosted(), ...(setting("tools").value.trim() ? parsed("tools", "The list of tools") : [])];
+  if (tools.length) body.tools = tools;
   body.store = setting("store").checked;
   if (setting("stream").checked) body.stream = true;
   return body;
+};
+
+// Tools that the server runs itself.
+const hosted = () => {
+  const tools = [];
+  const store = setting("store-id").value;
+  if (store) tools.push({ type: "file_search", vector_store_ids: [store] });
+  const url = setting("mcp-url").value.trim();
+  if (url) {
+    const label = setting("mcp-label").value.trim() || "server";
+    tools.push({ type: "mcp", server_label: label, server_url: url, require_approval: setting("mcp-approval").value });
+  }
+  return tools;
 };
 
 const parsed = (name, label) => {
@@ -122,13 +136,19 @@ class Pane {
       if (body.stream) {
         for await (const event of events(response)) {
           if (event.type === "response.output_text.delta" || event.type === "response.refusal.delta") write(event.delta);
-          else if (event.type === "response.output_item.done" && event.item.type !== "message") shown = null;
+          else if (event.type === "response.output_item.done" && event.item.type !== "message") {
+            shown = null;
+            this.told(event.item);
+          }
           else if (event.type === "error") throw new Error(event.message);
           else if (event.response && /^response\.(completed|incomplete|failed)$/.test(event.type)) finished = event.response;
         }
       } else {
         finished = await response.json();
-        for (const item of finished.output) for (const part of item.content ?? []) write(part.text ?? part.refusal ?? "");
+        for (const item of finished.output) {
+          if (item.type === "message") for (const part of item.content) write(part.text ?? part.refusal ?? "");
+          else this.told(item);
+        }
       }
       if (!finished) throw new Error("The connection ended in the middle of the answer.");
       if (finished.error) throw new Error(finished.error.message);
@@ -148,6 +168,32 @@ class Pane {
   note(text) {
     this.talk.append(element("li", "note small quiet", text));
     this.talk.scrollTop = this.talk.scrollHeight;
+  }
+
+  // What a hosted tool did.
+  told(item) {
+    if (item.type === "file_search_call") this.note(`Searched the files for ${item.queries.map((query) => `“${query}”`).join(", ")}`);
+    if (item.type === "mcp_list_tools") this.note(`${item.server_label} offers ${item.tools.map((tool) => tool.name).join(", ") || "no tools"}`);
+    if (item.type === "mcp_call") this.note(`${item.server_label} ran ${item.name}(${item.arguments}): ${item.error ? JSON.stringify(item.error) : item.output}`);
+    if (item.type === "mcp_approval_request") this.approve(item);
+  }
+
+  approve(item) {
+    const line = element("li", "say say-tool");
+    line.append(element("span", "who", `May ${item.server_label} run this?`), element("code", "call", `${item.name}(${item.arguments})`));
+    const row = element("div", "answer");
+    for (const [label, approve] of [["Allow", true], ["Refuse", false]]) {
+      const button = element("button", "button button-small", label);
+      button.type = "button";
+      button.addEventListener("click", () => {
+        this.items.push({ type: "mcp_approval_response", approval_request_id: item.id, approve });
+        row.replaceWith(element("code", "call", approve ? "→ allowed" : "→ refused"));
+        working([this]);
+      });
+      row.append(button);
+    }
+    line.append(row);
+    this.talk.append(line);
   }
 
   asked(call) {
@@ -207,6 +253,58 @@ const arranged = () => {
   for (const pane of panes) find("remove", pane.root).hidden = panes.length < 2;
 };
 
+// Files that go with the next message: uploaded once, named by their ids.
+const attached = [];
+
+const attach = async (files) => {
+  problem("");
+  for (const file of files) {
+    const form = new FormData();
+    const picture = file.type.startsWith("image/");
+    form.append("purpose", picture ? "vision" : "user_data");
+    form.append("file", file);
+    const chip = element("li", "chip", `${file.name} …`);
+    find("attached").append(chip);
+    try {
+      const response = await fetch("/console/v1/files", { method: "POST", headers: { "x-csrf-token": csrf }, body: form });
+      const told = await response.json();
+      if (!response.ok) throw new Error(told.error.message);
+      const part = picture
+        ? { type: "input_image", file_id: told.id, detail: "auto" }
+        : { type: "input_file", file_id: told.id };
+      attached.push({ part, name: file.name, chip });
+      chip.textContent = file.name;
+      const drop = element("button", "copy", "✕");
+      drop.type = "button";
+      drop.setAttribute("aria-label", `Leave out ${file.name}`);
+      drop.addEventListener("click", () => {
+        attached.splice(attached.findIndex((each) => each.chip === chip), 1);
+        chip.remove();
+      });
+      chip.append(drop);
+    } catch (error) {
+      chip.remove();
+      problem(`${file.name}: ${error.message}`);
+    }
+  }
+};
+
+const message = (text) => ({
+  role: "user",
+  content: attached.length ? [...attached.map((each) => each.part), ...(text ? [{ type: "input_text", text }] : [])] : text,
+});
+
+// Stores to choose from, as the project has them now.
+const stores = async () => {
+  const response = await fetch("/console/v1/vector_stores?limit=100", { headers: { "x-csrf-token": csrf } });
+  if (!response.ok) return;
+  for (const store of (await response.json()).data) {
+    const option = element("option", "", store.name || store.id);
+    option.value = store.id;
+    setting("store-id").append(option);
+  }
+};
+
 const problem = (text) => (find("problem").textContent = text);
 
 const working = async (which) => {
@@ -219,7 +317,7 @@ const working = async (which) => {
 
 const send = () => {
   const text = find("say").value.trim();
-  if (!text || find("send").disabled) return;
+  if ((!text && !attached.length) || find("send").disabled) return;
   problem("");
   try {
     for (const pane of panes) request(pane);
@@ -229,9 +327,11 @@ const send = () => {
   }
   find("say").value = "";
   for (const pane of panes) {
-    pane.items.push({ role: "user", content: text });
-    pane.say("user", text);
+    pane.items.push(message(text));
+    pane.say("user", [...attached.map((each) => `[${each.name}]`), text].filter(Boolean).join("\n"));
   }
+  attached.length = 0;
+  find("attached").replaceChildren();
   working([...panes]);
 };
 
@@ -242,8 +342,8 @@ const showCode = async () => {
     const body = request(panes[0]);
     const last = body.input.at(-1);
     if (last?.role === "assistant") body.input = body.input.slice(0, -1);
-    if (said || body.input.length === 0) body.input = [...panes[0].items, { role: "user", content: said || "Say hello." }];
-    if (body.input.length === 1 && body.input[0].role === "user") body.input = body.input[0].content;
+    if (said || attached.length || body.input.length === 0) body.input = [...panes[0].items, message(said || "Say hello.")];
+    if (body.input.length === 1 && typeof body.input[0].content === "string") body.input = body.input[0].content;
     const response = await post("/playground/code", body);
     const told = await response.json();
     if (!response.ok) throw new Error(told.error.message);
@@ -297,6 +397,11 @@ if (play) {
     panes.push(pane);
     arranged();
   });
+  find("attach").addEventListener("click", () => find("file").click());
+  find("file").addEventListener("change", (event) => {
+    attach([...event.target.files]).then(() => (find("file").value = ""));
+  });
+  stores();
   find("stop").addEventListener("click", () => panes.forEach((pane) => pane.abort?.abort()));
   find("clear").addEventListener("click", () => panes.forEach((pane) => pane.clear()));
   find("code").addEventListener("click", showCode);

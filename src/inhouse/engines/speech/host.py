@@ -1,4 +1,4 @@
-"""Runs in the child: ``python -m inhouse.engines.speech.host`` speaks with Kokoro."""
+"""Runs in the child: ``python -m inhouse.engines.speech.host`` speaks with Kokoro, or a voice made for Piper."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from inhouse.engines.audio.encoding import Encoder
 from inhouse.engines.audio.formats import RATE
 from inhouse.engines.hosting import HostServer, Stop
 from inhouse.engines.protocol import Refused
-from inhouse.engines.speech.kokoro import FASTEST, SLOWEST, Kokoro, Unspeakable
+from inhouse.engines.speech.kokoro import FASTEST, SLOWEST, Kokoro
+from inhouse.engines.speech.piper import VOICE, Piper
 from inhouse.engines.speech.shapes import UNSPEAKABLE, Heard, SpeakRequest
 from inhouse.engines.speech.stretching import Stretcher
+from inhouse.engines.speech.utterances import Unspeakable
 from inhouse.engines.speech.voices import voice_of
 
 
-def speak(model: Kokoro, request: SpeakRequest, stop: Stop) -> Iterator[Heard]:
+def speak(model: Kokoro | Piper, request: SpeakRequest, stop: Stop) -> Iterator[Heard]:
     """The speech of one request, in the format it asks for.
 
     Raises:
@@ -46,7 +48,8 @@ def speak(model: Kokoro, request: SpeakRequest, stop: Stop) -> Iterator[Heard]:
 def main() -> None:
     server = HostServer()
     weights = server.config.weights[0]
-    model = Kokoro(weights.file, server.config.threads)
+    made = Piper if weights.file(VOICE).exists() else Kokoro
+    model = made(weights.file, server.config.threads)
 
     @server.stream("/speak")
     def serve(request: SpeakRequest, stop: Stop) -> Iterator[Heard]:

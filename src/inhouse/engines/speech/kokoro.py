@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from inhouse.engines.audio.formats import RATE
-from inhouse.engines.speech.normalization import normalize
 from inhouse.engines.speech.phonemes import Lexicons
-from inhouse.engines.speech.sentences import portions
 from inhouse.engines.speech.spelling import Speller
+from inhouse.engines.speech.utterances import utterances
 from inhouse.engines.speech.voices import KOKORO, Accent, accent_of
 
-MAX_PHONEMES = 510
-"""Positions of the model's window, less one at each end."""
 SLOWEST, FASTEST = 0.5, 2.0
 """Speeds that the model speaks well at; beyond them its speech is stretched, see ``stretching``."""
 STYLE = 256
@@ -36,15 +32,9 @@ _IDS = dict(
 """The model's ids of what English is written in; facts of its published configuration."""
 
 _QUIET = 0.01
-_PAUSES = {".": 0.35, "!": 0.35, "?": 0.35, "…": 0.45, ",": 0.12, ";": 0.2, ":": 0.2, "—": 0.2}
-"""Seconds of silence after a portion, by the mark that ends it."""
 _LEAD = RATE // 50
 
 Samples = NDArray[np.float32]
-
-
-class Unspeakable(Exception):
-    """Nothing in the text can be said in English."""
 
 
 class Kokoro:
@@ -83,21 +73,13 @@ class Kokoro:
         Raises:
             Unspeakable: before anything was said.
         """
-        lexicons = self._lexicon(accent_of(voice))
-        said = False
-        for portion in portions(normalize(text)):
-            phonemes = lexicons.phonemes(portion)
-            for part in _within(phonemes):
-                ids = [_IDS[each] for each in part if each in _IDS]
-                if not any(each.isalpha() for each in part) or not ids:
-                    continue
-                said = True
-                yield self.utter(ids, voice, speed, pause=_PAUSES.get(part[-1], 0.05) / speed)
-        if not said:
-            raise Unspeakable
+        for phonemes, pause in utterances(text, self._lexicon(accent_of(voice)).phonemes):
+            ids = [_IDS[each] for each in phonemes if each in _IDS]
+            if ids:
+                yield self.utter(ids, voice, speed, pause=pause / speed)
 
     def utter(self, ids: list[int], voice: str, speed: float, *, pause: float) -> Samples:
-        """One run of the model: at most ``MAX_PHONEMES`` ids, as speech with ``pause`` seconds of silence after it."""
+        """One run of the model, over at most ``MAX_PHONEMES`` ids, with ``pause`` seconds of silence after it."""
         styles = self._styles[voice]
         samples: Samples = self._model.run(
             None,
@@ -123,14 +105,3 @@ class Kokoro:
             accent, self._file(f"lexicons/{accent}_gold.json"), self._file(f"lexicons/{accent}_silver.json"),
             self._speller,
         )  # fmt: skip
-
-
-def _within(phonemes: str) -> Iterator[str]:
-    """Parts that fit the model's window, cut between words."""
-    while len(phonemes) > MAX_PHONEMES:
-        cut = phonemes.rfind(" ", 0, MAX_PHONEMES)
-        cut = cut if cut > 0 else MAX_PHONEMES
-        yield phonemes[:cut].strip()
-        phonemes = phonemes[cut:]
-    if rest := re.sub(r"\s+", " ", phonemes).strip():
-        yield rest

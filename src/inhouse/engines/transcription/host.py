@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inhouse.engines.audio.decoding import Undecodable, UnknownFormat, WrongLength
-from inhouse.engines.hosting import HostServer, Stop
+from inhouse.engines.hosting import HostServer, Stop, Upload
 from inhouse.engines.protocol import Refused
 from inhouse.engines.transcription.recognizer import Recognizer
 from inhouse.engines.transcription.shapes import (
@@ -36,9 +36,9 @@ def main() -> None:
     )
 
     @server.stream("/transcribe")
-    def transcribe(request: TranscribeRequest, stop: Stop) -> Iterator[Item]:
+    def transcribe(request: TranscribeRequest, stop: Stop, upload: Upload) -> Iterator[Item]:
         try:
-            yield from recognizer.transcribe(request, stop.check)
+            yield from recognizer.transcribe(request, upload, stop.check)
         except Undecodable as error:
             code = UNKNOWN_FORMAT if isinstance(error, UnknownFormat) else UNDECODABLE
             raise Refused(str(error), code=code) from error

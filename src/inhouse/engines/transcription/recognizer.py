@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from faster_whisper import WhisperModel
@@ -60,10 +60,11 @@ class Recognizer:
         self._model.model = self._aligned
         self._tokens = Tokenizer(self._model.hf_tokenizer, self._model.model.is_multilingual, "transcribe", "en")
 
-    def transcribe(self, request: TranscribeRequest, check: Callable[[], None]) -> Iterator[Item]:
+    def transcribe(self, request: TranscribeRequest, audio: IO[bytes], check: Callable[[], None]) -> Iterator[Item]:
         """What is said in a file, as it is understood.
 
         Args:
+            audio: the file, at its beginning.
             check: called between pieces of work; raises if nobody waits any more.
 
         Raises:
@@ -72,7 +73,7 @@ class Recognizer:
         """
         if request.language is not None and request.language not in self._model.supported_languages:
             raise Refused(f"Language '{request.language}' is not supported.", param="language", code="unsupported")
-        blocks = decode(BytesIO(request.audio), max_seconds=request.max_seconds)
+        blocks = decode(audio, max_seconds=request.max_seconds)
         parts: Iterator[Samples] = pieces(blocks)
         diarization = None
         if request.diarize:

@@ -25,9 +25,8 @@ class KnownSpeaker(msgspec.Struct, frozen=True):
 
 
 class TranscribeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One file, sent whole beside what to do with it."""
+    """What to do with a file, which is sent after it."""
 
-    audio: bytes
     task: Literal["transcribe", "translate"] = "transcribe"
     language: str | None = None
     prompt: str | None = None

@@ -176,6 +176,7 @@ policies = Table(
     Column("model_mode", Text),
     Column("models", Text),  # JSON list
     Column("tools_off", Text),  # JSON list
+    Column("guardrail", Text),  # JSON, see ``access.policies.Guardrail``
 )
 
 certificates = Table(
@@ -205,7 +206,8 @@ secrets = Table(
     Column("value", Text, nullable=False),
 )
 
-# People signed in to the console. What they signed in with is sealed with their cookie, of which only a hash is here.
+# People signed in to the console: as a user, or with keys, which are sealed with the cookie. Of the cookie's token only
+# a hash is here.
 console_sessions = Table(
     "console_sessions",
     metadata,
@@ -213,4 +215,37 @@ console_sessions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("sealed", Text, nullable=False),
+    Column("user_id", Text, index=True),  # NULL: signed in with keys
+    Column("project_id", Text),  # what the user works in; NULL is the first
+    Column("agent", Text, nullable=False, server_default=text("''")),  # what the browser calls itself
+)
+
+# How users prove who they are.
+user_passwords = Table(
+    "user_passwords",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("hash", Text, nullable=False),  # argon2id, with its parameters and salt
+    Column("changed_at", BigInteger, nullable=False),
+)
+user_identities = Table(
+    "user_identities",
+    metadata,
+    Column("issuer", Text, primary_key=True),  # of an OpenID provider
+    Column("subject", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# Links that let somebody choose a password, once.
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("id", Text, primary_key=True),  # SHA-256 of the link's token, in hex
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),  # an invite or a user; empty for the first account
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    CheckConstraint("purpose IN ('first', 'invite', 'password')", name="purpose"),
 )

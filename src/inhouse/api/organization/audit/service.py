@@ -98,4 +98,7 @@ def _event(row: Row[Any]) -> wire.AuditLog:
         elif row.actor_user_id is not None:
             key.type, key.user = "user", wire.ActorUser(id=row.actor_user_id, email=row.email or "")
         event.actor = wire.Actor(type="api_key", api_key=key)
+    elif row.actor_user_id is not None:
+        user = wire.ActorUser(id=row.actor_user_id, email=row.email or "")
+        event.actor = wire.Actor(type="session", session=wire.ActorSession(user=user))
     return event

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from inhouse.access import Caller
 from inhouse.access.audit import Actor, record
 from inhouse.access.issuing import end_all_of
+from inhouse.access.joining import accept_invite
 from inhouse.access.roles import built_in, not_more
 from inhouse.access.store import now
 from inhouse.api.organization.listing import ListQuery, page, seconds, seconds_or_none
@@ -111,6 +112,7 @@ class InviteService(Office):
     async def create(self, caller: Caller, body: wire.CreateInvite) -> wire.Invite:
         email = body.email.lower()
         into = body.projects or []
+        not_more(caller, built_in(body.role, project=False).permissions)
 
         def work(connection: Connection) -> wire.Invite:
             lock(connection, f"people {caller.organization_id}")
@@ -164,27 +166,7 @@ class InviteService(Office):
             InvalidRequest: it was accepted already, or has expired.
         """
 
-        def work(connection: Connection) -> str:
-            lock(connection, f"people {organization_id}")
-            invite = invite_of(connection, organization_id, invite_id)
-            if _status(invite) != "pending":
-                raise InvalidRequest(f"The invite is {_status(invite)}.", param="invite_id")
-            id, at = new_id("user-"), now()
-            connection.execute(
-                insert(users).values(
-                    id=id, organization_id=organization_id, name=name, email=invite.email, role=invite.role, added_at=at
-                )
-            )
-            for project in msgspec.json.decode(invite.projects, type=list[wire.InviteProject]):
-                connection.execute(
-                    insert(project_users).values(project_id=project.id, user_id=id, role=project.role, added_at=at)
-                )
-            connection.execute(update(invites).where(invites.c.id == invite_id).values(accepted_at=at))
-            record(connection, organization_id, actor, "invite.accepted", invite_id)
-            record(connection, organization_id, actor, "user.added", id, {"data": {"role": invite.role}})
-            return id
-
-        return await self.change(work)
+        return await self.change(lambda c: accept_invite(c, organization_id, invite_id, name, actor))
 
 
 def check_role(role: str, roles: tuple[str, ...]) -> None:

@@ -120,3 +120,27 @@ class ModelPermissions:
     async def delete(self, request: Request, project_id: str) -> wire.ModelPermissionsDeleted:
         """Let a project use every model."""
         return await self._service.delete_models(request.caller, project_id)
+
+
+class Guardrails:
+    def __init__(self, service: PolicyService) -> None:
+        self._service = service
+
+    @operation("GET", _PROJECT + "/guardrails", id="retrieve-project-guardrails", tag="Guardrails", errors=(NotFound,))
+    async def retrieve(self, request: Request, project_id: str) -> wire.Guardrails:
+        """Get what of a project's generations is moderated."""
+        return await self._service.guardrails(request.caller, project_id)
+
+    @operation(
+        "POST",
+        _PROJECT + "/guardrails",
+        id="update-project-guardrails",
+        tag="Guardrails",
+        errors=(InvalidRequest, NotFound),
+    )
+    async def update(self, request: Request, project_id: str, body: wire.UpdateGuardrails) -> wire.Guardrails:
+        """Change what of a project's generations is moderated: chat, completions, responses, assistants, batches.
+
+        What is left out is as if it was never set.
+        """
+        return await self._service.set_guardrails(request.caller, project_id, body)

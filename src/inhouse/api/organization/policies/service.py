@@ -7,17 +7,52 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, insert, update
 
-from inhouse.access import Caller
+from inhouse.access import Access, Caller
 from inhouse.access.audit import record
-from inhouse.access.policies import DEFAULT_RETENTION, HOSTED_TOOLS, Retention, stored
+from inhouse.access.policies import DEFAULT_RETENTION, HOSTED_TOOLS, Guardrail, Retention, stored
 from inhouse.api.organization.office import Office, active_project_of, project_of
 from inhouse.api.organization.policies import wire
+from inhouse.catalog import Catalog
 from inhouse.kit.errors import NotFound
-from inhouse.storage.database import lock
+from inhouse.storage.database import Database, lock
 from inhouse.storage.schema import policies
 
 
 class PolicyService(Office):
+    """
+    Args:
+        catalog: with the moderation models.
+    """
+
+    def __init__(self, database: Database, access: Access, catalog: Catalog) -> None:
+        super().__init__(database, access)
+        self._catalog = catalog
+
+    async def guardrails(self, caller: Caller, project_id: str) -> wire.Guardrails:
+        def work(connection: Connection) -> wire.Guardrails:
+            project_of(connection, caller.organization_id, project_id)
+            return _guardrails(stored(connection, project_id).guardrail)
+
+        return await self.read(work)
+
+    async def set_guardrails(self, caller: Caller, project_id: str, body: wire.UpdateGuardrails) -> wire.Guardrails:
+        """
+        Raises:
+            NotFound: no such project or moderation model.
+        """
+        self._catalog.resolve(body.model, "moderation")
+        thresholds: dict[str, float] = {str(name): score for name, score in (body.thresholds or {}).items()}
+        categories = None if body.categories is None else tuple(dict.fromkeys(body.categories))
+        wanted = Guardrail(body.model, body.input, body.output, categories, thresholds)
+        off = body.input == body.output == "off"
+
+        def work(connection: Connection) -> None:
+            active_project_of(connection, caller.organization_id, project_id)
+            self._set(connection, caller, project_id, guardrail=None if off else msgspec.to_builtins(wanted))
+
+        await self.change(work)
+        return _guardrails(None if off else wanted)
+
     async def retention(self, caller: Caller) -> wire.OrganizationRetention:
         found = await self.read(lambda c: stored(c, caller.organization_id))
         return wire.OrganizationRetention(type=_organizations(found.retention))
@@ -110,7 +145,7 @@ class PolicyService(Office):
         scope = project_id or caller.organization_id
         lock(connection, f"policy {scope}")
         row = {
-            name: msgspec.json.encode(value).decode() if isinstance(value, list) else value
+            name: msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value
             for name, value in values.items()
         }
         if connection.execute(update(policies).where(policies.c.scope == scope).values(row)).rowcount == 0:
@@ -123,6 +158,17 @@ class PolicyService(Office):
 
 def _no_models(project_id: str) -> NotFound:
     return NotFound(f"Project {project_id} has no model permissions: it may use every model.")
+
+
+def _guardrails(found: Guardrail | None) -> wire.Guardrails:
+    found = found or Guardrail()
+    return wire.Guardrails(
+        input=found.input,
+        output=found.output,
+        model=found.model,
+        categories=None if found.categories is None else list(found.categories),
+        thresholds=found.thresholds,
+    )
 
 
 def _organizations(retention: Any) -> Retention:

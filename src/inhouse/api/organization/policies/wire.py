@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from inhouse.access.policies import ModelMode, ProjectRetention, Retention
+from inhouse.access.policies import MODERATION_MODEL, GuardrailMode, ModelMode, ProjectRetention, Retention
 from inhouse.api.wire import RequestObject, ResponseObject, doc
 
 
@@ -99,3 +99,46 @@ class ModelPermissionsDeleted(ResponseObject, kw_only=True):
         Literal["project.model_permissions.deleted"], doc("Always `project.model_permissions.deleted`.")
     ] = "project.model_permissions.deleted"
     deleted: Annotated[bool, doc("Always true.")] = True
+
+
+Category = Literal[
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/intent",
+    "self-harm/instructions",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+]
+Score = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Guardrails(ResponseObject, kw_only=True):
+    """What of a project's generations is moderated, and what follows."""
+
+    object: Annotated[Literal["project.guardrails"], doc("Always `project.guardrails`.")] = "project.guardrails"
+    input: Annotated[GuardrailMode, doc("What users and tools say: `annotate` tells, `block` also refuses.")]
+    output: Annotated[GuardrailMode, doc("What models answer: `block` ends an answer before what is flagged.")]
+    model: Annotated[str, doc("The moderation model.")]
+    categories: Annotated[list[str] | None, doc("The categories that flag; null: all.")]
+    thresholds: Annotated[dict[str, float], doc("Scores from which a category flags; others flag as the model says.")]
+
+
+class UpdateGuardrails(RequestObject, kw_only=True):
+    """What is to be moderated."""
+
+    input: Annotated[GuardrailMode, doc("What users and tools say: `annotate` tells, `block` also refuses.")] = "off"
+    output: Annotated[GuardrailMode, doc("What models answer: `block` ends an answer before what is flagged.")] = "off"
+    model: Annotated[str, doc("The moderation model.")] = MODERATION_MODEL
+    categories: Annotated[
+        Annotated[list[Category], Meta(min_length=1, max_length=13)] | None, doc("The categories that flag; null: all.")
+    ] = None
+    thresholds: Annotated[
+        dict[Category, Score] | None, doc("Scores from which a category flags; others flag as the model says.")
+    ] = None

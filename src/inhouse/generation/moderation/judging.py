@@ -11,18 +11,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from inhouse.api.moderations.pictures import Pictures
-from inhouse.api.moderations.verdicts import Input, Verdict, verdict
 from inhouse.calls import Call
 from inhouse.engines.hosted import HostedEngine
 from inhouse.engines.moderation.categories import CATEGORIES, IMAGE_CATEGORIES, InputType
 from inhouse.engines.moderation.shapes import Classified, Classify
+from inhouse.engines.moderation.verdicts import Input, Verdict, verdict
 from inhouse.engines.protocol import EngineFailed, Refused
 from inhouse.engines.upstream import Upstream, UpstreamError
-from inhouse.generation.core import generate
+from inhouse.generation.answering import answer, readable
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import TextDelta
 from inhouse.generation.items import GenerationRequest, JsonSchema, Message, Sampling, Text
+from inhouse.generation.moderation.pictures import Pictures
 from inhouse.generation.remote import client_error
 from inhouse.kit.errors import InvalidRequest
 
@@ -122,7 +122,7 @@ async def _classify(call: Call, engine: HostedEngine, inputs: list[Input], pictu
         raise InvalidRequest(
             str(error), param="input" if place is None else images[place].param, code=error.code
         ) from error
-    call.usage.input_tokens = told.tokens
+    call.usage.input_tokens += told.tokens
     texts, seen = iter(told.texts), iter(told.images)
     return [verdict([next(texts) for _ in each.texts], [next(seen) for _ in each.images]) for each in inputs]
 
@@ -176,7 +176,7 @@ async def _opinion(call: Call, text: str) -> dict[str, float]:
         items_param="input",
     )
     said = ""
-    async with aclosing(generate(call, request)) as batches:
+    async with aclosing(answer(call, await readable(call, request))) as batches:
         async for batch in batches:
             said += "".join(event.text for event in batch if isinstance(event, TextDelta))
     try:

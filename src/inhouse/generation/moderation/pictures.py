@@ -8,7 +8,7 @@ import binascii
 import re
 from urllib.parse import urlsplit
 
-from inhouse.api.moderations.verdicts import Image
+from inhouse.engines.moderation.verdicts import Image
 from inhouse.files.fetching import Fetcher, FetchError, TooLarge
 from inhouse.kit.errors import InvalidRequest
 

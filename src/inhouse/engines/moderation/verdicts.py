@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from inhouse.engines.moderation.categories import CATEGORIES, FLAGGED_FROM, InputType
@@ -41,3 +43,35 @@ def verdict(texts: list[dict[str, float]], images: list[dict[str, float]]) -> Ve
                 if kind not in applied[name]:
                     applied[name].append(kind)
     return Verdict(scores, {name: score >= FLAGGED_FROM for name, score in scores.items()}, applied)
+
+
+def combined(verdicts: Iterable[Verdict]) -> Verdict:
+    """One verdict on several inputs: the highest score of each category counts. Of none, it is all zeros."""
+    whole = verdict([], [])
+    for each in verdicts:
+        for name in CATEGORIES:
+            whole.scores[name] = max(whole.scores[name], each.scores[name])
+            whole.flags[name] |= each.flags[name]
+            whole.applied[name] += [kind for kind in each.applied[name] if kind not in whole.applied[name]]
+    return whole
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """Verdicts on one side of a generation: on its input, or on each choice of its output."""
+
+    model: str
+    verdicts: list[Verdict]
+
+
+class NotJudged(msgspec.Struct, frozen=True):
+    """Why there is no verdict on a side."""
+
+    code: str
+    message: str
+
+
+class Moderated(msgspec.Struct):
+    """What moderation found of a generation so far."""
+
+    input: Judged | NotJudged
+    output: Judged | NotJudged

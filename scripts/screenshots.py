@@ -1,0 +1,71 @@
+"""Take the pictures of the README and the docs: python scripts/screenshots.py
+
+It starts a server of its own on a new data folder, with the models that Inhouse comes with, fills it as the tests of
+the console do, and uses it in a headless Chromium. The pictures go to docs/images.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.chromium import Page, chromium  # noqa: E402
+from tests.console.seeding import ADA, PASSWORD, Seeded, new_server, start  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+WIDE, HIGH, NARROW = 1440, 900, 390
+TALK_S = 240.0
+PICTURES = {
+    "gpt-4.1": ("/models/gpt-4.1", False),
+    "console-dashboard": ("/dashboard", False),
+    "console-store": ("/dashboard/stores/{store}?q=coffee", False),
+    "console-engines": ("/dashboard/engines", True),
+    "console-reference": ("/reference/responses", False),
+}
+
+
+async def take(seeded: Seeded) -> None:
+    async with chromium() as page:
+        await page.shape(WIDE, HIGH)
+        await page.open(f"{seeded.root}/sign-in")
+        await page.fill("[name=email]", ADA)
+        await page.fill("[name=password]", PASSWORD)
+        await page.evaluate("document.querySelector('[name=password]').form.requestSubmit()")
+        await page.until("location.pathname === '/dashboard'")
+        for name, (path, dark) in PICTURES.items():
+            await page.open(seeded.root + path.format(**vars(seeded)))
+            await page.picture(IMAGES / f"{name}.png", WIDE, HIGH, dark=dark)
+        await page.open(f"{seeded.root}/dashboard")
+        await page.picture(IMAGES / "console-phone.png", NARROW, HIGH, dark=True)
+        await _playground(page, seeded)
+
+
+async def _playground(page: Page, seeded: Seeded) -> None:
+    await page.shape(WIDE, HIGH)
+    await page.open(f"{seeded.root}/playground?model=gpt-4.1")
+    await page.evaluate("document.querySelector('[data-add]').click()")
+    await page.fill("[data-set=instructions]", "Answer in two sentences.")
+    await page.fill("[data-set=max_output_tokens]", "80")
+    await page.fill("[data-say]", "Why is the sky blue?")
+    await page.evaluate("document.querySelector('[data-send]').click()")
+    await page.until("!document.querySelector('[data-send]').disabled", TALK_S)
+    await page.picture(IMAGES / "console-playground.png", WIDE, HIGH)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        server = new_server(Path(folder) / "data")
+        try:
+            asyncio.run(take(start(server, None)))
+        finally:
+            server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""People of the organization: users, invites, and who is in which project."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from inhouse.console.dashboard.base import Section, back
+from inhouse.console.gateway import Answer
+from inhouse.console.session import SignedIn
+from inhouse.kit.errors import APIError
+
+USERS = "/v1/organization/users"
+INVITES = "/v1/organization/invites"
+PROJECTS = "/v1/organization/projects"
+_HERE = "/dashboard/members"
+
+
+class Members(Section):
+    def routes(self) -> list[Route]:
+        return [Route(_HERE, self.show, methods=["GET"]), Route(_HERE, self.change, methods=["POST"])]
+
+    async def show(self, request: Request) -> Response:
+        signed_in = await self.enter(request, "admin")
+        return signed_in if isinstance(signed_in, Response) else await self._show(request, signed_in)
+
+    async def change(self, request: Request) -> Response:
+        entered = await self.form(request, "admin")
+        if isinstance(entered, Response):
+            return entered
+        signed_in, fields = entered
+        user, invite, project = (quote(fields.get(each, ""), safe="") for each in ("user", "invite", "project"))
+        answer: Answer
+        match fields.get("do"):
+            case "invite":
+                into = [{"id": fields["project"], "role": fields.get("project_role", "member")}] if project else []
+                answer = await self.call(
+                    signed_in, "POST", INVITES, email=fields.get("email"), role=fields.get("role"), projects=into
+                )
+                if answer.ok:
+                    return await self._link(request, signed_in, invite=answer.json["id"], email=answer.json["email"])
+            case "link" if invite:
+                answer = await self.get(signed_in, f"{INVITES}/{invite}")
+                if answer.ok:
+                    return await self._link(request, signed_in, invite=answer.json["id"], email=answer.json["email"])
+            case "link" if user:
+                answer = await self.get(signed_in, f"{USERS}/{user}")
+                if answer.ok:
+                    return await self._link(request, signed_in, user=answer.json["id"], email=answer.json["email"])
+            case "withdraw" if invite:
+                answer = await self.call(signed_in, "DELETE", f"{INVITES}/{invite}")
+            case "role" if user:
+                answer = await self.call(signed_in, "POST", f"{USERS}/{user}", role=fields.get("role"))
+            case "remove" if user:
+                answer = await self.call(signed_in, "DELETE", f"{USERS}/{user}")
+            case "join" if user and project:
+                path = f"{PROJECTS}/{project}/users"
+                role = fields.get("project_role", "member")
+                answer = await self.call(signed_in, "POST", path, user_id=fields["user"], role=role)
+            case "leave" if user and project:
+                answer = await self.call(signed_in, "DELETE", f"{PROJECTS}/{project}/users/{user}")
+            case _:
+                return back(_HERE)
+        if answer.ok:
+            return back(_HERE)
+        return await self._show(request, signed_in, problem=answer.message, status=400)
+
+    async def _link(
+        self, request: Request, signed_in: SignedIn, *, email: str, invite: str = "", user: str = ""
+    ) -> Response:
+        """A link to hand over: this server sends no mail."""
+        admin, accounts = signed_in.admin, self.site.accounts
+        # With a link one can become the user, so only who may do everything anyway makes one.
+        if admin is None or admin.granted is not None or not admin.may("api.management.write"):
+            problem = "Only an owner makes links."
+            return await self._show(request, signed_in, problem=problem, status=403)
+        try:
+            if invite:
+                token = await accounts.link_of_invite(admin.organization_id, invite)
+            else:
+                token = await accounts.link_of_user(admin.organization_id, user, admin.actor)
+        except APIError as error:
+            return await self._show(request, signed_in, problem=error.message, status=400)
+        link = f"{self.site.base(request)}/welcome?token={token}"
+        return await self._show(request, signed_in, link=link, link_for=email)
+
+    async def _show(
+        self,
+        request: Request,
+        signed_in: SignedIn,
+        *,
+        problem: str = "",
+        status: int = 200,
+        link: str = "",
+        link_for: str = "",
+    ) -> Response:
+        answer = await self.get(signed_in, USERS, limit=100)
+        people: list[dict[str, Any]] = answer.json["data"] if answer.ok else []
+        invites = [each for each in await self.all_of(signed_in, INVITES) if each["status"] != "accepted"]
+        return await self.page(
+            request,
+            signed_in,
+            "dashboard/members.html.jinja",
+            status,
+            people=people,
+            invites=invites,
+            projects=await self.all_of(signed_in, PROJECTS),
+            problem=problem or ("" if answer.ok else answer.message),
+            link=link,
+            link_for=link_for,
+        )

@@ -1,0 +1,1 @@
+"""Moderation: who judges texts and images, and the guardrails of generations."""

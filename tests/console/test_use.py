@@ -1,0 +1,164 @@
+"""The console as somebody uses it, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import pytest
+from tests.chromium import Page
+from tests.official.running import FAST
+
+from .seeding import HANDBOOK, Seeded
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+JAVASCRIPT = Path(sys.prefix) / "ecosystem-js"
+
+
+async def press(tab: Page, text: str, within: str = "document") -> None:
+    """The first button that says this."""
+    said = (
+        f"[...{within}.querySelectorAll('button')].find(each => each.textContent.trim().startsWith({json.dumps(text)}))"
+    )
+    await tab.evaluate(f"{said}.click()")
+
+
+async def loaded(tab: Page, condition: str) -> None:
+    await tab.until(f"document.readyState === 'complete' && ({condition})")
+
+
+async def shown(tab: Page, selector: str = "main") -> str:
+    text: str = await tab.evaluate(f"document.querySelector({json.dumps(selector)}).innerText")
+    return text
+
+
+async def test_an_invite_becomes_an_account(tab: Page, seeded: Seeded) -> None:
+    await tab.open(f"{seeded.root}/dashboard/members")
+    await tab.fill("[name=email]", "alan@example.com")
+    await press(tab, "Invite", "document.querySelector('main')")
+    await loaded(tab, "document.querySelector('.secret code')")
+    link = await shown(tab, ".secret code")
+    assert link.startswith(f"{seeded.root}/welcome?token=")
+    with seeded.client() as alan:
+        csrf = re.search(r'name="csrf" value="([0-9a-f]{64})"', alan.get(link).text)
+        assert csrf is not None
+        fields = {"csrf": csrf[1], "token": link.partition("token=")[2], "name": "Alan", "email": "ignored@example.com"}
+        password = "enigma machine room"
+        assert alan.post("/welcome", data={**fields, "password": password, "again": password}).status_code == 303
+        assert "alan@example.com; reader of the organization" in alan.get("/account").text
+    await tab.open(f"{seeded.root}/dashboard/members")
+    assert "alan@example.com" in await shown(tab)
+    await tab.open(f"{seeded.root}/dashboard/audit")
+    assert "invite.accepted" in await shown(tab)
+    assert "ada@example.com" in await shown(tab)
+
+
+async def test_a_budget_is_set_and_lifted(tab: Page, seeded: Seeded) -> None:
+    group = "document.querySelector('[aria-label=\"Budget of Website\"]')"
+    await tab.open(f"{seeded.root}/dashboard/budgets")
+    await tab.evaluate(f"{group}.querySelector('[name=dollars]').value = '12.345'")
+    await press(tab, "Set the limit", group)
+    await loaded(tab, "document.querySelector('.problem')")
+    assert "whole cents" in await shown(tab, ".problem")
+    await tab.evaluate(f"{group}.querySelector('[name=dollars]').value = '$12.50'")
+    await press(tab, "Set the limit", group)
+    await loaded(tab, f"{group}?.innerText.includes('12.50')")
+    assert "$12.50 this month" in await tab.evaluate(f"{group}.innerText")
+    await press(tab, "Lift the limit", group)
+    await loaded(tab, f"{group}?.innerText.includes('No limit')")
+
+
+async def test_a_batch_is_followed_as_it_goes(tab: Page, seeded: Seeded) -> None:
+    await tab.open(f"{seeded.root}/dashboard/batches")
+    before = await tab.evaluate("document.querySelectorAll('main tbody tr').length")
+    await tab.evaluate("window.same = true")
+    body = {"model": FAST, "messages": [{"role": "user", "content": "hi"}]}
+    line = json.dumps({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body})
+    file = seeded.ask("POST", "/files", files={"file": ("one.jsonl", line)}, data={"purpose": "batch"})["id"]
+    batch = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    id = seeded.ask("POST", "/batches", batch)["id"]
+    row = f"[...document.querySelectorAll('main tbody tr')].find(each => each.innerText.includes('{id}'))"
+    await tab.until(f"{row}?.innerText.includes('Completed')")
+    assert await tab.evaluate("document.querySelectorAll('main tbody tr').length") == before + 1
+    assert await tab.evaluate("window.same"), "the page was loaded again"
+
+
+async def test_a_file_is_uploaded_and_deleted(tab: Page, seeded: Seeded, tmp_path: Path) -> None:
+    await tab.open(f"{seeded.root}/dashboard/files")
+    await choose(tab, "[data-upload] [type=file]", tmp_path / "notes.md", b"# Notes")
+    await press(tab, "Upload", "document.querySelector('[data-upload]')")
+    row = "[...document.querySelectorAll('main tbody tr')].find(each => each.innerText.includes('notes.md'))"
+    await tab.until(row)
+    await press(tab, "Delete for good", row)
+    await loaded(tab, f"!{row}")
+
+
+async def test_an_operation_is_tried(tab: Page, seeded: Seeded) -> None:
+    await tab.open(f"{seeded.root}/reference/chat")
+    part = "document.querySelector('[data-path=\"/chat/completions\"][data-method=POST]')"
+    await tab.evaluate(f"{part}.open = true")
+    await press(tab, "Send", part)
+    await tab.until(f"/^\\d/.test({part}.querySelector('[data-status]').textContent)")
+    assert (await tab.evaluate(f"{part}.querySelector('[data-status]').textContent")).startswith("200 ")
+    answer = json.loads(await tab.evaluate(f"{part}.querySelector('[data-answer]').textContent"))
+    assert answer["choices"][0]["message"]["content"]
+    curl = await tab.evaluate(f"{part}.querySelector('[data-curl]').textContent")
+    assert json.loads(run(["bash", "-c", curl.replace("curl ", "curl -sS ", 1)], seeded))["object"] == "chat.completion"
+    path = "document.querySelector('[data-path=\"/chat/completions/{completion_id}\"][data-method=GET]')"
+    await tab.evaluate(f"{path}.querySelector('[data-path-value]').value = 'chatcmpl-nope'")
+    await press(tab, "Send", path)
+    await tab.until(f"/^404/.test({path}.querySelector('[data-status]').textContent)")
+
+
+async def test_the_playground_sends_files_and_searches_in_stores(tab: Page, seeded: Seeded, tmp_path: Path) -> None:
+    await tab.open(f"{seeded.root}/playground?model={FAST}")
+    await tab.until("document.querySelectorAll('[data-set=store-id] option').length > 1")
+    await tab.fill("[data-set=store-id]", seeded.store)
+    await choose(tab, "[data-file]", tmp_path / "memo.md", HANDBOOK)
+    await tab.until("document.querySelector('[data-attached] button')")
+    await tab.fill("[data-say]", "When is the coffee machine cleaned?")
+    await press(tab, "Show code", "document.querySelector('[data-play]')")
+    await tab.until("document.querySelector('[data-dialog]').open")
+    code = {}
+    for language in ("python", "javascript", "curl"):
+        await tab.evaluate(f"document.querySelector('[data-language={language}]').click()")
+        code[language] = await shown(tab, "[data-shown]")
+        assert "file_search" in code[language]
+        assert seeded.store in code[language]
+    await tab.evaluate("document.querySelector('[data-dialog]').close()")
+    assert run([sys.executable, "-c", code["python"]], seeded)
+    assert "response.completed" in run(["bash", "-c", code["curl"]], seeded)
+    if (JAVASCRIPT / "node_modules" / "openai").is_dir():
+        with NamedTemporaryFile("w", suffix=".mjs", dir=JAVASCRIPT) as program:
+            program.write(code["javascript"])
+            program.flush()
+            assert run(["node", program.name], seeded)
+    await press(tab, "Send", "document.querySelector('[data-composer]')")
+    await tab.until("!document.querySelector('[data-send]').disabled")
+    talk = await shown(tab, "[data-talk]")
+    assert "[memo.md]" in talk
+    # What the model was given to read, as the model that follows rules repeats it.
+    assert "coffee machine on the second floor" in talk
+    assert await tab.evaluate("document.querySelectorAll('[data-attached] li').length") == 0
+
+
+async def choose(tab: Page, selector: str, file: Path, content: bytes) -> None:
+    """As a person who picks a file in the browser's dialog."""
+    file.write_bytes(content)
+    found: dict[str, Any] = await tab.ask("Runtime.evaluate", expression=f"document.querySelector('{selector}')")
+    await tab.ask("DOM.setFileInputFiles", files=[str(file)], objectId=found["result"]["objectId"])
+
+
+def run(command: list[str], seeded: Seeded) -> str:
+    environment = {**os.environ, "OPENAI_API_KEY": seeded.server.key}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+    assert done.stdout.strip()
+    return done.stdout
