@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.mock_upstream import MODEL
@@ -30,46 +31,55 @@ def start_relay(mock_url: str, folder: Path) -> Server:
     return Server(f"http://127.0.0.1:{port}/v1", "none", MODEL, process)
 
 
-def start_inhouse(mock_url: str, folder: Path, database_url: str | None = None) -> Server:
+def start_inhouse(
+    mock_url: str,
+    folder: Path,
+    *,
+    database_url: str | None = None,
+    program: Sequence[str] = (),
+    tier: str = "off",
+) -> Server:
     """As a user would: bind the model to the upstream, then serve, with authentication and metering as they come.
 
     Args:
         database_url: of an empty database; None: SQLite in ``folder``.
+        program: in place of the command line's own that serves.
+        tier: a card allows 10,000 requests a minute at most; ``off`` shows what a request costs, not what is allowed.
     """
     key = f"sk-{secrets.token_urlsafe(32)}"
     data = folder / "inhouse"
     data.mkdir(parents=True, exist_ok=True)
     log = folder / "inhouse.log"
-    # A card allows 10,000 requests a minute at most; this measures what a request costs, not what a tier allows.
-    env = {"INHOUSE_API_KEY": key, "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL, "INHOUSE_LIMITS__TIER": "off"}
-    if database_url is not None:
-        env["INHOUSE_DATABASE__URL"] = database_url
+    database_url = database_url or f"sqlite:///{data / 'inhouse.db'}"
+    env = {
+        "INHOUSE_API_KEY": key,
+        "INHOUSE_ENGINES__PRELOAD": INHOUSE_MODEL,
+        "INHOUSE_LIMITS__TIER": tier,
+        "INHOUSE_DATABASE__URL": database_url,
+    }
     cli = [sys.executable, "-m", "inhouse.cli"]
-    for arguments in _bindings(mock_url):
-        done = subprocess.run(
-            [*cli, "models", "use", *arguments, "--data-dir", str(data)],
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise Missing(f"inhouse models use {' '.join(arguments)}: {done.stderr.strip()[-500:]}")
+    asyncio.run(_bind(mock_url, database_url))
     port = free_port()
-    process = spawn([*cli, "serve", "--port", str(port), "--data-dir", str(data)], log, env)
+    process = spawn([*(program or cli), "serve", "--port", str(port), "--data-dir", str(data)], log, env)
     return _ready(Server(f"http://127.0.0.1:{port}/v1", key, INHOUSE_MODEL, process), log)
 
 
-def _bindings(mock_url: str) -> list[list[str]]:
+async def _bind(mock_url: str, database_url: str) -> None:
     """The model to the mock; what embedded models serve by default to nothing, so that no weights are pulled."""
     try:
-        from inhouse.catalog.bindings import default_bindings
+        from inhouse.catalog.bindings import Bindings, default_bindings
+        from inhouse.engines.deployments import Remote
+        from inhouse.engines.upstream import Target, UpstreamSpec
+        from inhouse.storage.database import Database
     except ImportError as error:
         raise Missing(f"inhouse is not installed here: {error}") from error
-    others = [model for model in default_bindings() if model != INHOUSE_MODEL]
-    return [
-        [INHOUSE_MODEL, "--upstream", mock_url, "--upstream-model", MODEL],
-        *([model, "--none"] for model in others),
-    ]
+    database = Database(database_url)
+    database.migrate()
+    bindings = Bindings(database)
+    for model in default_bindings():
+        await bindings.bind(model, None, "bench")
+    await bindings.bind(INHOUSE_MODEL, Remote(upstream=UpstreamSpec(targets=[Target(mock_url, MODEL)])), "bench")
+    await database.close()
 
 
 def start_litellm(mock_url: str, folder: Path) -> Server:

@@ -3,6 +3,7 @@
     python -m bench.limits                     with a Valkey server of its own (of the package that the tests use)
     python -m bench.limits --url redis://…     with yours
     python -m bench.limits --write             into docs/performance.md
+    python -m bench.limits --bound [--write]   that many processes together admit no more than one limit: 4 minutes
 
 A check takes from the two buckets of a request (requests and tokens a minute) or from none. *Admit and settle* is all
 that a call pays: the plan of its model and tier, the check, the headers of its answer, and the settlement.
@@ -24,6 +25,7 @@ from statistics import median
 
 import uvloop
 
+from bench.hammer import hammer
 from bench.report import table, write_section
 from inhouse.access import Caller
 from inhouse.catalog.cards import load_cards
@@ -37,6 +39,9 @@ from inhouse.storage.database import Database
 
 ROUNDS = 5
 SECONDS = 0.6
+BOUND = 10_000
+"""Requests a minute in the test of the bound."""
+MINUTE_S = 60.0
 KEYS = 1000
 """Organizations that take turns."""
 
@@ -140,17 +145,32 @@ async def measure(url: str) -> str:
     )
 
 
-async def main(url: str | None, write: bool) -> None:
+async def bound(url: str) -> str:
+    """Processes hammer one key for a minute. Fails if more was admitted than there was."""
+    rows = []
+    for processes in (1, 2, 8):
+        outcome = await hammer(url, processes, BOUND, MINUTE_S, MINUTE_S)
+        if outcome.admitted > outcome.most or not all(outcome.refused):
+            raise SystemExit(f"the bound does not hold: {outcome}")
+        asked = outcome.admitted + sum(outcome.refused)
+        share = f"{outcome.admitted / outcome.most:.2%}"
+        rows.append([str(processes), f"{asked:,}", f"{outcome.admitted:,}", f"{outcome.most:,.1f}", share])
+    return table(["processes", "asked", "admitted", "limit + refill", ""], rows)
+
+
+async def main(url: str | None, work: str, write: bool) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        text = await measure(url or await stack.enter_async_context(server()))
+        at = url or await stack.enter_async_context(server())
+        text = await (bound if work == "bound" else measure)(at)
     print(text)
     if write:
-        write_section("limits", text)
+        write_section(work, text)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--url")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--bound", action="store_const", const="bound", default="limits", dest="work")
     given = parser.parse_args()
-    uvloop.run(main(given.url, given.write))
+    uvloop.run(main(given.url, given.work, given.write))

@@ -3,10 +3,12 @@
     python -m bench.usage                                 # SQLite, a million calls
     python -m bench.usage --rows 10000000                 # more of them; takes minutes to make
     python -m bench.usage --url postgresql://user@host/an_empty_database
+    python -m bench.usage --url … --plans                 # and how the database answers
 
-Makes a ledger of calls that are spread over 60 days, 12 projects, 96 keys and 3 models, in an empty database; derives
-the sums from it as the migration does; asks every kind of question through the dispatcher, one at a time; prints the
-percentiles. Then settles calls through ``Ledger`` and prints the time that one takes.
+Makes a ledger of calls that are spread over 60 days, 12 projects, 96 keys and 3 models, in an empty database, or takes
+the one that an earlier run made there. Derives the sums from it as the migrations do; asks every kind of question
+through the dispatcher, one at a time; prints the percentiles. Then settles calls through ``Ledger`` and prints the time
+that one takes.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from sqlalchemy import Connection, and_, func, insert, select, text
+from sqlalchemy import Connection, Engine, and_, event, func, insert, literal, select, text
 
 from inhouse.access import Access
 from inhouse.api.dispatch import Dispatcher
@@ -37,7 +39,7 @@ from inhouse.metering import rollups
 from inhouse.metering.entries import Opening, Settlement
 from inhouse.metering.ledger import Ledger
 from inhouse.storage.database import Database
-from inhouse.storage.schema import usage_rollups, usage_series
+from inhouse.storage.schema import calls, usage_rollups, usage_series, usage_totals
 
 DAYS = 60
 DAY = rollups.DAY
@@ -73,6 +75,16 @@ def fill(connection: Connection, organization: str, start: int, rows: int) -> No
         sums = [booked.c.start, *(booked.c[name] for name in rollups.SUMS)]
         query = select(usage_series.c.id, text(str(width)), *sums).join_from(booked, usage_series, and_(*same))
         connection.execute(insert(usage_rollups).from_select(["series_id", "width", "start", *rollups.SUMS], query))
+    kept = [name for name in names if name not in rollups.MERGED]
+    wholes = select(
+        *(usage_series.c[name] for name in kept), *(literal(rollups.ALL) for _ in rollups.MERGED)
+    ).distinct()
+    connection.execute(insert(usage_series).from_select([*kept, *rollups.MERGED], wholes))
+    merged = rollups.as_merged().subquery()
+    same = [usage_series.c.key_id == rollups.ALL, *(usage_series.c[name] == merged.c[name] for name in kept)]
+    sums = [merged.c.width, merged.c.start, *(merged.c[name] for name in rollups.SUMS)]
+    query = select(usage_series.c.id, *sums).join_from(merged, usage_series, and_(*same))
+    connection.execute(insert(usage_totals).from_select(["series_id", "width", "start", *rollups.SUMS], query))
 
 
 QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -88,12 +100,13 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "60 minutes by model": ("usage/completions", {"bucket_width": "1m", "limit": 60, "group_by": ["model"]}),
     "60 minutes of a project": ("usage/completions", {"bucket_width": "1m", "limit": 60, "project_ids": ["proj_3"]}),
     "1440 minutes": ("usage/completions", {"bucket_width": "1m", "limit": 1440}),
+    "1440 minutes by model": ("usage/completions", {"bucket_width": "1m", "limit": 1440, "group_by": ["model"]}),
     "costs, 31 days": ("costs", {"limit": 31}),
     "costs, 60 days by line item": ("costs", {"limit": 60, "group_by": ["project_id", "line_item"]}),
 }
 
 
-async def ask(http: httpx2.AsyncClient, key: str, start: int, times: int) -> None:
+async def ask(http: httpx2.AsyncClient, key: str, start: int, times: int, plans: Plans | None) -> None:
     random.seed(1)
     everything: list[float] = []
     print(f"{'question':<30}{'p50 ms':>10}{'p95 ms':>10}{'max ms':>10}{'answer':>12}")
@@ -114,6 +127,8 @@ async def ask(http: httpx2.AsyncClient, key: str, start: int, times: int) -> Non
             assert any(bucket["results"] for bucket in answer.json()["data"])
         everything += taken
         print(row(name, taken) + f"{len(answer.content) / 1024:>9.0f} KB")
+        if plans is not None:
+            await plans.show()
     print(row("all", everything))
 
 
@@ -167,11 +182,32 @@ async def settle(database: Database, organization: str, calls: int, together: in
     print(f"open and settle, {together} at once: {calls / taken:,.0f} calls/s, {taken / calls * 1e6:.0f} µs a call")
 
 
+class Plans:
+    """How the database answers the last question that it was asked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last: tuple[str, Any] | None = None
+        event.listen(Engine, "before_cursor_execute", self._see)
+
+    def _see(self, connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        if statement.startswith("SELECT") and "usage_series" in statement:
+            self._last = statement, values
+
+    async def show(self) -> None:
+        assert self._last is not None
+        statement, values = self._last
+        word = "EXPLAIN (ANALYZE, TIMING OFF) " if self._database.dialect == "postgresql" else "EXPLAIN QUERY PLAN "
+        lines = await self._database.read(lambda c: c.exec_driver_sql(word + statement, values).all())
+        print(*(f"    {line[-1]}" for line in lines), sep="\n")
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", help="an empty database; a temporary SQLite file otherwise")
+    parser.add_argument("--url", help="a database that is empty, or that this made; a temporary SQLite file otherwise")
     parser.add_argument("--rows", type=int, default=1_000_000, help="calls in the ledger")
     parser.add_argument("--times", type=int, default=20, help="repetitions of each question")
+    parser.add_argument("--plans", action="store_true", help="print the plan of each question")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         database = Database(options.url or f"sqlite:///{Path(folder) / 'usage.db'}")
@@ -179,20 +215,28 @@ async def main() -> None:
         access = Access(database)
         made = await access.bootstrap()
         admin = await access.create_key("bench", kind="admin")
-        start = int(time.time()) // DAY * DAY - DAYS * DAY
+        first = await database.read(lambda c: c.execute(select(func.min(calls.c.settled_at))).scalar())
+        start = int(time.time()) // DAY * DAY - DAYS * DAY if first is None else first // (DAY * 10**6) * DAY
         began = time.perf_counter()
-        await database.write(lambda connection: fill(connection, made.organization_id, start, options.rows))
+        if first is None:
+            await database.write(lambda connection: fill(connection, made.organization_id, start, options.rows))
         if database.dialect == "postgresql":
             await database.write(lambda connection: connection.execute(text("ANALYZE")) and None)
-        kept = await database.read(lambda c: c.execute(select(func.count()).select_from(usage_rollups)).scalar())
+        rows, kept, totals = [
+            await database.read(lambda c, table=table: c.execute(select(func.count()).select_from(table)).scalar())
+            for table in (calls, usage_rollups, usage_totals)
+        ]
         print(
-            f"{database.dialect}: {options.rows:,} calls, {kept:,} sums, made in {time.perf_counter() - began:.0f} s\n"
+            f"{database.dialect}: {rows:,} calls, {kept:,} sums and {totals:,} totals, "
+            f"made in {time.perf_counter() - began:.0f} s\n"
         )
         catalog = Catalog(load_cards(), Bindings(database))
-        dispatcher = Dispatcher(operations_of(Usage(UsageService(UsageStore(database), catalog))), access)
+        ledger = Ledger(database)
+        service = UsageService(UsageStore(database), catalog, ledger)
+        dispatcher = Dispatcher(operations_of(Usage(service)), access)
         transport: Any = httpx2.ASGITransport(dispatcher)
         async with httpx2.AsyncClient(transport=transport, base_url="http://bench/v1", timeout=60) as http:
-            await ask(http, admin.secret, start, options.times)
+            await ask(http, admin.secret, start, options.times, Plans(database) if options.plans else None)
         print()
         await settle(database, made.organization_id, 500, 1)
         await settle(database, made.organization_id, 10_000, 64)

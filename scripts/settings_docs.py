@@ -13,7 +13,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 HEAD = """\
 # Settings
 
-<!-- Written by scripts/settings_docs.py from src/inhouse/settings.py: change it there, then run `make docs`. -->
+<!-- Written by scripts/settings_docs.py from inhouse/settings/sections.py: change it there, then run `make docs`. -->
 
 Every setting can be given in three places. The later one wins:
 

@@ -78,6 +78,7 @@ from inhouse.kit.addresses import LOOPBACK, PRIVATE, Network, Reach
 from inhouse.limits import Limits
 from inhouse.limits.batch_queue import BatchQueue
 from inhouse.metering.budgets import Budgets
+from inhouse.metering.engines import EngineCounts
 from inhouse.metering.held import HeldLedger
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.metrics import Metrics
@@ -112,6 +113,7 @@ class Platform:
         self.catalog = Catalog(load_cards(), Bindings(self.database))
         cache = WeightsCache(settings.cache_dir)
         self.engines = EnginePool(cache, settings.engines, settings.data_dir / "logs")
+        self.engine_counts = EngineCounts(self.database, self.engines, self.ledger)
         self.limits = Limits.of(settings.limits, self.database)
         self.budgets = Budgets(self.database)
         self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
@@ -224,6 +226,7 @@ class Platform:
                 "server and limits.processes to their number, or limits.tier to off"
             )
         await self.keeping.start()
+        self.engine_counts.start()
         await self.catalog.bindings.refresh()
         await self.limits.start()
         if self.settings.batches.runner == "ray":
@@ -249,6 +252,7 @@ class Platform:
             last_first.push_async_callback(self.database.close)
             last_first.push_async_callback(self.ledger.close)
             last_first.push_async_callback(self.keeping.close)
+            last_first.push_async_callback(self.engine_counts.close)
             last_first.push_async_callback(self.limits.close)
             last_first.push_async_callback(self.engines.close)
             last_first.push_async_callback(self.webhooks.close)

@@ -113,7 +113,7 @@ async def server(url: str, folder: Path) -> AsyncIterator[Server]:
         )
     try:
         base = f"http://127.0.0.1:{port}"
-        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(180), aiohttp.ClientSession() as session:
             while True:
                 assert process.returncode is None, (folder / "output").read_text()
                 try:

@@ -12,6 +12,8 @@ from inhouse.metering.ledger import Ledger
 from inhouse.metering.verify import verify
 from inhouse.storage.database import Database
 
+TOTALS = {"totals of projects that are not what the calls come to"}
+
 
 @pytest.fixture
 async def ledger(database: Database) -> Any:
@@ -56,7 +58,7 @@ async def ledger(database: Database) -> Any:
 async def test_a_ledger_under_way_is_clean(ledger: Ledger, database: Database) -> None:
     verdict = await verify(database)
     assert verdict.clean
-    assert (verdict.calls, verdict.open, verdict.interrupted, verdict.sums) == (4, 1, 0, 9)
+    assert (verdict.calls, verdict.open, verdict.interrupted, verdict.sums) == (4, 1, 0, 9 + 7)
 
 
 async def test_an_empty_ledger_is_clean(database: Database) -> None:
@@ -79,16 +81,19 @@ async def test_an_empty_ledger_is_clean(database: Database) -> None:
         ("DELETE FROM calls WHERE key_id = 'key_1'", {"sums by minute that are not what the calls come to"}),
         (
             "UPDATE usage_rollups SET requests = requests + 1 WHERE width = 60",
-            {f"sums by {width} that are not what the calls come to" for width in ("minute", "hour", "day")},
+            {f"sums by {width} that are not what the calls come to" for width in ("minute", "hour", "day")} | TOTALS,
         ),
-        ("DELETE FROM usage_rollups WHERE width = 3600", {"sums by hour that are not what the calls come to"}),
+        ("DELETE FROM usage_rollups WHERE width = 3600", {"sums by hour that are not what the calls come to"} | TOTALS),
         (
             "UPDATE usage_rollups SET fee_nanos = 1 WHERE width = 86400",
-            {"sums by day that are not what the calls come to"},
+            {"sums by day that are not what the calls come to"} | TOTALS,
         ),
+        ("UPDATE usage_totals SET output_nanos = output_nanos + 1 WHERE width = 3600", TOTALS),
+        ("DELETE FROM usage_totals WHERE width = 60", TOTALS),
+        ("DELETE FROM usage_series WHERE key_id = '*'", TOTALS | {"sums of nobody"}),
         (
             "DELETE FROM usage_series WHERE key_id = 'key_1'",
-            {"sums by minute that are not what the calls come to", "sums of nobody"},
+            {"sums by minute that are not what the calls come to", "sums of nobody"} | TOTALS,
         ),
         (
             "UPDATE calls SET cached_input_tokens = 11, cached_input_price = 2000 WHERE key_id = 'key_3'",

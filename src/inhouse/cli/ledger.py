@@ -21,13 +21,21 @@ app = typer.Typer(no_args_is_help=True, help="What was used and what it cost.")
 
 @app.command()
 def verify(data_dir: DataDir = None) -> None:
-    """Prove that calls, costs and sums of usage agree. Exit code 1 if they do not. A server may run meanwhile."""
+    """Prove that calls, costs, sums of usage and the engines' own counts agree.
+
+    Exit code 1 if they do not. A server may run meanwhile.
+    """
     with told():
         verdict = with_database(settings_of(data_dir), check)
     out.print(
         f"{verdict.calls:,} calls ({verdict.open:,} under way, {verdict.interrupted:,} interrupted), "
         f"{verdict.sums:,} sums of usage"
     )
+    if verdict.engines.processes:
+        out.print(
+            f"{verdict.engines.tokens:,} tokens of output counted by {verdict.engines.processes:,} engine "
+            f"process{'es' if verdict.engines.processes > 1 else ''}, {verdict.engines.billed:,} billed"
+        )
     for finding in verdict.findings:
         err.print(f"[bold red]{finding.count:,}[/] {escape(finding.what)}", soft_wrap=True)
         for example in finding.examples:

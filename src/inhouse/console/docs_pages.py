@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "Get started": ("quickstart", "console", "migration"),
     "Guides": ("responses", "tools", "files", "embeddings", "moderation", "audio", "websocket", "webhooks"),
-    "Operate": ("administration", "limits", "settings", "performance", "architecture"),
+    "Operate": ("administration", "limits", "ledger", "settings", "performance", "architecture"),
 }
 MORE = "More"
 """The group of files that no group names."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from inhouse.engines.deployments import Deployment, Embedded, Hosted, Pinned, Re
 from inhouse.engines.hosted import HostedEngine
 from inhouse.engines.hosting import HostConfig, Weights
 from inhouse.engines.hosts import HOSTS
+from inhouse.engines.llama.counts import Counting
 from inhouse.engines.llama.engine import LlamaEngine
 from inhouse.engines.llama.spec import LlamaSpec
 from inhouse.engines.machine import usable_cores
@@ -42,6 +44,16 @@ class Described(msgspec.Struct, frozen=True):
     window: int | None
     """Tokens; None while it is not known."""
     state: State
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """An engine that counts for itself."""
+
+    engine: str
+    """A name that is the same in every process for whatever runs the model in this way."""
+    deployments: list[str]
+    """Ids of those that have used it."""
+    counting: Counting
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -140,6 +152,21 @@ class EnginePool:
             engine.window if isinstance(engine, LlamaEngine) else None,
             "ready" if state == "ready" else "failed" if state in ("failed", "backoff") else "stopped",
         )
+
+    def counted(self) -> list[Counted]:
+        """The engines that count what they do: embedded ones that write text.
+
+        Hosts count what the books take from them; an upstream may have other clients.
+        """
+        return [
+            Counted(
+                hashlib.blake2b(key, digest_size=8).hexdigest(),
+                sorted(id for id, used in self._of.items() if used is engine),
+                engine.counting,
+            )
+            for key, engine in self._engines.items()
+            if isinstance(engine, LlamaEngine)
+        ]
 
     def load(self, deployment: Deployment) -> Load | None:
         """How busy its engine is; None for one elsewhere, or one that cannot run."""

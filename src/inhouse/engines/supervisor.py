@@ -19,7 +19,7 @@ import secrets
 import signal
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,6 +86,7 @@ class Supervisor:
         config: handed to the child over stdin, as JSON.
         environment: added to this process's own for the child.
         log_folder: its log goes to ``<name>.log`` there, rotated; without it only the last lines are kept, in memory.
+        farewell: awaited before a child that was ready is told to end; not before one that dies. It must not fail.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class Supervisor:
         environment: Mapping[str, str] | None = None,
         settings: Settings | None = None,
         log_folder: Path | None = None,
+        farewell: Callable[[Endpoint, float], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
+        self._farewell = farewell
         self._command = list(command)
         self._config = config
         self._environment = dict(environment or {})
@@ -144,6 +147,11 @@ class Supervisor:
         """Lines that the log ever had: tells which of ``log_lines`` are new."""
         return self._log.count
 
+    @property
+    def ready(self) -> tuple[Endpoint, float] | None:
+        """The child that is ready now, and the Unix time of its start."""
+        return None if self._endpoint is None else (self._endpoint, self._started_at or 0.0)
+
     @contextlib.asynccontextmanager
     async def use(self) -> AsyncIterator[Endpoint]:
         """The ready child, started if it must be, and not unloaded as idle meanwhile.
@@ -164,8 +172,8 @@ class Supervisor:
         if self._starting:
             self._starting.cancel()
             await asyncio.wait([self._starting])
-        if process := self._detach():
-            await self._end(process)
+        if (left := self._detach()) is not None:
+            await self._dismiss(*left)
 
     async def close(self) -> None:
         """Stop for good; a later use raises EngineFailed."""
@@ -327,17 +335,23 @@ class Supervisor:
     def _unload(self) -> None:
         if not self._active and self._endpoint:
             log.info("engine_unloaded", engine=self.name, idle=self._settings.idle)
-            process = self._detach()
-            assert process is not None
-            self._spawn_task(self._end(process))
+            left = self._detach()
+            assert left is not None
+            self._spawn_task(self._dismiss(*left))
 
-    def _detach(self) -> asyncio.subprocess.Process | None:
+    def _detach(self) -> tuple[asyncio.subprocess.Process, Endpoint] | None:
         """Let go of the child at once, so that a use from here on starts another."""
         self._cancel_idle_timer()
-        process, self._process, self._endpoint = self._process, None, None
+        process, endpoint = self._process, self._endpoint
+        self._process, self._endpoint = None, None
         self._state = "stopped"
         self._end_reason = f"{self.name} was stopped"
-        return process
+        return None if process is None or endpoint is None else (process, endpoint)
+
+    async def _dismiss(self, process: asyncio.subprocess.Process, endpoint: Endpoint) -> None:
+        if self._farewell is not None and process.returncode is None:
+            await self._farewell(endpoint, self._started_at or 0.0)
+        await self._end(process)
 
     async def _last_words(self) -> None:
         """The log of a dead child up to its end; a grandchild may hold the pipe open, so not for ever."""

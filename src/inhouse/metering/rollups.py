@@ -1,8 +1,9 @@
 """Sums of settled calls by minute, hour and day.
 
-A call counts in the minute, hour and day (UTC) in which it was settled, so a bucket that is over never changes. The
-sums are written in the transaction that settles the call, so they hold what the ledger holds, whenever the process
-dies.
+They are kept twice: series by series, and over all users, keys and details of a project and model. That is what most
+questions ask for, and it does not grow with the people who call. A call counts in the minute, hour and day (UTC) in
+which it was settled, so a bucket that is over never changes. The sums are written in the transaction that settles the
+call, so they hold what the ledger holds, whenever the process dies.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Select, and_, case, func, select
+from sqlalchemy import Connection, Select, Table, and_, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from inhouse.storage.schema import calls, usage_rollups, usage_series
+from inhouse.storage.schema import calls, usage_rollups, usage_series, usage_totals
 
 K = TypeVar("K")
 
@@ -23,6 +24,10 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 WIDTHS = (MINUTE, HOUR, DAY)
 """Seconds that the sums are kept for."""
 SECOND_US = 1_000_000
+ALL = "*"
+"""Stands for every user, key and detail in the series of totals."""
+MERGED = ("user_id", "key_id", "detail")
+"""What totals do not tell apart."""
 
 SUMS = (
     "requests",
@@ -52,6 +57,11 @@ class Series(msgspec.Struct, frozen=True):
     service_tier: str
     detail: str = ""
     """What the family tells apart besides: ``source/size`` of images, a vector store, a context level."""
+
+    @property
+    def total(self) -> Series:
+        """The series of totals that this one is part of."""
+        return msgspec.structs.replace(self, **dict.fromkeys(MERGED, ALL))
 
 
 class Booking(msgspec.Struct, frozen=True):
@@ -103,18 +113,23 @@ def add(connection: Connection, bookings: Iterable[Booking], known: Mapping[Seri
     for booking in bookings:
         second = booking.settled_at // SECOND_US
         _add_to(minutes, (booking.series, second - second % MINUTE), booking.sums)
-    totals: dict[tuple[Series, int, int], list[int]] = {}
-    for (series, minute), amounts in minutes.items():
-        for width in WIDTHS:
-            _add_to(totals, (series, width, minute - minute % width), amounts)
-    if not totals:
+    if not minutes:
         return {}
-    new = {series: _id_of(connection, series) for series in {key[0] for key in totals} if series not in known}
-    ids = {**known, **new} if new else known
+    wholes: dict[tuple[Series, int], list[int]] = {}
+    for (series, minute), amounts in minutes.items():
+        _add_to(wholes, (series.total, minute), amounts)
     # In the order of the key, so that two processes never wait for each other's rows.
-    rows = sorted((ids[series], width, start, *total) for (series, width, start), total in totals.items())
-    names = ("series_id", "width", "start", *SUMS)
-    connection.execute(_add(connection.dialect.name), [dict(zip(names, row, strict=True)) for row in rows])
+    mine = sorted({key[0] for key in (*minutes, *wholes)} - known.keys(), key=msgspec.structs.astuple)
+    new = {series: _id_of(connection, series) for series in mine}
+    ids = {**known, **new} if new else known
+    for table, sums in ((usage_rollups, minutes), (usage_totals, wholes)):
+        totals: dict[tuple[int, int, int], list[int]] = {}
+        for (series, minute), amounts in sums.items():
+            for width in WIDTHS:
+                _add_to(totals, (ids[series], width, minute - minute % width), amounts)
+        rows = sorted((*key, *total) for key, total in totals.items())
+        names = ("series_id", "width", "start", *SUMS)
+        connection.execute(_add(table, connection.dialect.name), [dict(zip(names, row, strict=True)) for row in rows])
     return new
 
 
@@ -158,6 +173,31 @@ def as_kept(width: int) -> Select[Any]:
     )
 
 
+def as_merged() -> Select[Any]:
+    """The sums over all users, keys and details as the others have them: what ``as_totals`` has to equal."""
+    kept = [usage_series.c[name] for name in Series.__struct_fields__ if name not in MERGED]
+    return (
+        select(
+            *kept,
+            usage_rollups.c.width,
+            usage_rollups.c.start,
+            *(func.sum(usage_rollups.c[name]).label(name) for name in SUMS),
+        )
+        .join_from(usage_rollups, usage_series, usage_series.c.id == usage_rollups.c.series_id)
+        .group_by(*kept, usage_rollups.c.width, usage_rollups.c.start)
+    )
+
+
+def as_totals() -> Select[Any]:
+    """The sums over all users, keys and details as they are kept."""
+    kept = [usage_series.c[name] for name in Series.__struct_fields__ if name not in MERGED]
+    return (
+        select(*kept, usage_totals.c.width, usage_totals.c.start, *(usage_totals.c[name] for name in SUMS))
+        .join_from(usage_totals, usage_series, usage_series.c.id == usage_totals.c.series_id)
+        .where(usage_series.c.key_id == ALL)
+    )
+
+
 def _id_of(connection: Connection, series: Series) -> int:
     values = msgspec.structs.asdict(series)
     found = select(usage_series.c.id).where(*(usage_series.c[name] == value for name, value in values.items()))
@@ -174,11 +214,11 @@ def _new_series(dialect: str) -> Any:
 
 
 @cache
-def _add(dialect: str) -> Any:
-    statement = _insert(dialect)(usage_rollups)
+def _add(table: Table, dialect: str) -> Any:
+    statement = _insert(dialect)(table)
     return statement.on_conflict_do_update(
         index_elements=["series_id", "width", "start"],
-        set_={name: usage_rollups.c[name] + statement.excluded[name] for name in SUMS},
+        set_={name: table.c[name] + statement.excluded[name] for name in SUMS},
     )
 
 

@@ -1,5 +1,5 @@
 """Proof that the books agree: every call settled or in living hands, every cost its tokens times its prices, every sum
-of usage what the calls come to."""
+of usage what the calls come to, and what was billed what the engines count themselves."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, except_, func, or_, select
 
-from inhouse.metering import accounts, instances, rollups
+from inhouse.metering import accounts, engines, instances, rollups
 from inhouse.metering.booking import COST, IS_OPEN
 from inhouse.metering.refusals import set_aside_ids
 from inhouse.storage.database import Database
-from inhouse.storage.schema import calls, spend_accounts, usage_rollups, usage_series
+from inhouse.storage.schema import calls, spend_accounts, usage_rollups, usage_series, usage_totals
 from inhouse.storage.schema import instances as instances_table
 
 EXAMPLES = 3
@@ -34,6 +34,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """Under way in a living process; they are no fault."""
     interrupted: int
     sums: int
+    engines: engines.Counted
     findings: list[Finding]
 
     @property
@@ -52,6 +53,7 @@ def _verify(connection: Connection) -> Verdict:
     states = select(calls.c.state, func.count().label("number")).group_by(calls.c.state)
     by_state: dict[str, int] = {row.state: row.number for row in connection.execute(states)}
     settled = calls.c.state != "open"
+    counted = engines.compare(connection)
     findings = [
         _calls(connection, "open calls whose process is dead", IS_OPEN, calls.c.instance.not_in(alive)),
         _calls(connection, "costs that are not the tokens times their prices", settled, calls.c.cost_nanos != COST),
@@ -77,15 +79,25 @@ def _verify(connection: Connection) -> Verdict:
             _differing(connection, f"sums by {name}", _coarser(width).subquery(), _kept(width).subquery())
             for name, width in (("hour", rollups.HOUR), ("day", rollups.DAY))
         ),
+        _differing(connection, "totals of projects", rollups.as_merged().subquery(), rollups.as_totals().subquery()),
         _orphans(connection),
         _accounts(connection),
+        Finding(
+            "engines whose own counts are not what the calls come to",
+            len(counted.disagreements),
+            counted.disagreements[:EXAMPLES],
+        ),
         Finding("settlements that the database refused", *set_aside_ids(connection, EXAMPLES)),
     ]
     return Verdict(
         calls=sum(by_state.values()),
         open=by_state.get("open", 0),
         interrupted=by_state.get("interrupted", 0),
-        sums=connection.execute(select(func.count()).select_from(usage_rollups)).scalar_one(),
+        sums=sum(
+            connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (usage_rollups, usage_totals)
+        ),
+        engines=counted,
         findings=[finding for finding in findings if finding.count],
     )
 
@@ -124,8 +136,12 @@ def _kept(width: int) -> Select[Any]:
 
 
 def _orphans(connection: Connection) -> Finding:
-    query = select(func.count()).where(usage_rollups.c.series_id.not_in(select(usage_series.c.id)))
-    return Finding("sums of nobody", connection.execute(query).scalar_one(), [])
+    of_totals = usage_series.c.key_id == rollups.ALL
+    count = 0
+    for table, fitting in ((usage_rollups, ~of_totals), (usage_totals, of_totals)):
+        query = select(func.count()).where(table.c.series_id.not_in(select(usage_series.c.id).where(fitting)))
+        count += connection.execute(query).scalar_one()
+    return Finding("sums of nobody", count, [])
 
 
 def _accounts(connection: Connection) -> Finding:

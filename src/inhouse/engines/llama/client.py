@@ -144,6 +144,8 @@ class Client:
         self._supervisor = supervisor
         self._timeout = aiohttp.ClientTimeout(total=None, connect=10.0, sock_read=stall_timeout)
         self._session: aiohttp.ClientSession | None = None
+        self.own_tokens = 0
+        """Tokens generated for the engine's own ends, see ``counts``."""
 
     async def close(self) -> None:
         if self._session:
@@ -161,6 +163,7 @@ class Client:
                 data = await response.read()
                 if response.status != 200:
                     raise _refused(response.status, data, body)
+                self.own_tokens += body.get("n_predict", 0)
                 return msgspec.json.decode(data, type=answer)
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             raise await self._failed(endpoint, error) from error

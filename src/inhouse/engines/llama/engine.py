@@ -15,6 +15,7 @@ from inhouse.engines.llama import scoring
 from inhouse.engines.llama.admission import GROWTH, Admission, Lease
 from inhouse.engines.llama.client import Client, Content, Overflow, Prompt, Tokens, completion_body, constraint
 from inhouse.engines.llama.constraints import ConstraintCheck
+from inhouse.engines.llama.counts import Counting
 from inhouse.engines.llama.run import Run
 from inhouse.engines.llama.spec import LlamaSpec, plan
 from inhouse.engines.protocol import Completion, EngineFailed, Finished, Piece, TokenLogprob
@@ -24,6 +25,8 @@ from inhouse.engines.weights.gguf import inspect_gguf
 GROW_BEFORE = 64
 """Tokens before the end of a lease at which it is grown: time for a preempted request's cells to come free."""
 MOST_OVERFLOWS = 3
+UNSEEN = 8
+"""Tokens that the engine may generate after its connection was closed, before it notices."""
 FILL_IN_THE_MIDDLE = [
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
@@ -85,8 +88,10 @@ class LlamaEngine:
             environment={"GOMP_SPINCOUNT": str(spec.spin)},
             settings=settings,
             log_folder=log_folder,
+            farewell=lambda endpoint, started_at: self.counting.read_last(endpoint, started_at),
         )
         self._client = Client(self._supervisor, stall_timeout)
+        self.counting = Counting(self._supervisor, self._client)
         self._admission = Admission(spec.slots, self._plan.kv_tokens, max_queue, queue_timeout)
         self._constraints = ConstraintCheck(self._client, self._supervisor, self._model.control_tokens)
 
@@ -278,7 +283,10 @@ class LlamaEngine:
                 in_order = False
             finally:
                 lease.on_preempt = None
+                if run.request.priority < 0:  # A batch enters its lines later, and not those that are done again.
+                    self._client.own_tokens += run.predicted
         if run.finished is None:
+            self._client.own_tokens += run.held + UNSEEN
 
             async def tokenize(text: str) -> list[int]:
                 return (await self._client.call(endpoint, "/tokenize", {"content": text}, Tokens)).tokens

@@ -52,6 +52,11 @@ class Run:
             return self.request
         return msgspec.structs.replace(self.request, prompt=self.request.prompt + self._before, max_tokens=self.left)
 
+    @property
+    def held(self) -> int:
+        """Tokens of this part that nothing was told of yet: lost if the place is."""
+        return self.predicted - self._held_from
+
     def take(self, chunks: list[Chunk]) -> list[Piece | Finished]:
         """What ``chunks`` tell. Tokens without text yet, as in the beginning of a stop sequence, wait for it."""
         out: list[Piece | Finished] = []

@@ -33,6 +33,7 @@ from inhouse.storage.schema.conversation import thread_runs as thread_runs
 from inhouse.storage.schema.conversation import threads as threads
 from inhouse.storage.schema.money import calls as calls
 from inhouse.storage.schema.money import credit_grants as credit_grants
+from inhouse.storage.schema.money import engine_counts as engine_counts
 from inhouse.storage.schema.money import enqueued_batches as enqueued_batches
 from inhouse.storage.schema.money import instances as instances
 from inhouse.storage.schema.money import organization_tiers as organization_tiers
@@ -43,6 +44,7 @@ from inhouse.storage.schema.money import spend_alerts as spend_alerts
 from inhouse.storage.schema.money import unsettled as unsettled
 from inhouse.storage.schema.money import usage_rollups as usage_rollups
 from inhouse.storage.schema.money import usage_series as usage_series
+from inhouse.storage.schema.money import usage_totals as usage_totals
 from inhouse.storage.schema.tenants import active_certificates as active_certificates
 from inhouse.storage.schema.tenants import api_keys as api_keys
 from inhouse.storage.schema.tenants import audit_logs as audit_logs

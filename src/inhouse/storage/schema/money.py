@@ -77,6 +77,24 @@ instances = Table(
     Column("process", Text, nullable=False),  # where and which, see metering.instances; empty if unknown
 )
 
+# What engine processes count themselves, see metering.engines.
+engine_counts = Table(
+    "engine_counts",
+    metadata,
+    Column("process", Text, primary_key=True),
+    Column("engine", Text, nullable=False),
+    Column("server", Text, nullable=False),  # the first instance of the server process that ran it
+    Column("instances", Text, nullable=False),  # JSON: all of them
+    Column("deployments", Text, nullable=False),  # JSON: ids of those that it served
+    Column("started_at", BigInteger, nullable=False),
+    Column("counted_at", BigInteger, nullable=False),  # by the clock of the server process, as in calls
+    Column("ended", Boolean, nullable=False),  # after this reading, so that nothing was missed
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("own_tokens", BigInteger, nullable=False),
+    Index(None, "server", "engine"),
+)
+
 # Who used what, once: the combinations that usage is grouped and filtered by.
 usage_series = Table(
     "usage_series",
@@ -105,24 +123,28 @@ usage_series = Table(
     ),
 )
 
-# Sums of settled calls by minute, hour and day, written in the transaction that settles them.
-usage_rollups = Table(
-    "usage_rollups",
-    metadata,
-    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("width", Integer, primary_key=True, autoincrement=False),  # seconds: 60, 3600 or 86400
-    Column("start", BigInteger, primary_key=True, autoincrement=False),  # Unix seconds, a multiple of the width
-    Column("requests", BigInteger, nullable=False),
-    Column("input_tokens", BigInteger, nullable=False),
-    Column("cached_input_tokens", BigInteger, nullable=False),
-    Column("output_tokens", BigInteger, nullable=False),
-    Column("units", BigInteger, nullable=False),
-    Column("input_nanos", BigInteger, nullable=False),
-    Column("cached_input_nanos", BigInteger, nullable=False),
-    Column("output_nanos", BigInteger, nullable=False),
-    Column("fee_nanos", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
+
+def _sums(name: str) -> Table:
+    """Sums of settled calls by minute, hour and day, written in the transaction that settles them."""
+    added = (
+        *("requests", "input_tokens", "cached_input_tokens", "output_tokens", "units"),
+        *("input_nanos", "cached_input_nanos", "output_nanos", "fee_nanos"),
+    )
+    return Table(
+        name,
+        metadata,
+        Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+        Column("width", Integer, primary_key=True, autoincrement=False),  # seconds: 60, 3600 or 86400
+        Column("start", BigInteger, primary_key=True, autoincrement=False),  # Unix seconds, a multiple of the width
+        *(Column(each, BigInteger, nullable=False) for each in added),
+        sqlite_with_rowid=False,
+    )
+
+
+usage_rollups = _sums("usage_rollups")
+# The same over all users, keys and details together: as many rows as projects and models make, however many people
+# there are. Their series have ``*`` in place of these three.
+usage_totals = _sums("usage_totals")
 
 # All series of a while at once, on PostgreSQL only: SQLite's table is kept in the order of its key, and SQLite would
 # take the index also where a few series over a long time are asked for, which is four times as slow.

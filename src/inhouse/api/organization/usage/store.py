@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
-from inhouse.metering.rollups import SUMS, Series
+from inhouse.metering.rollups import ALL, MERGED, SUMS
 from inhouse.storage.database import Database
-from inhouse.storage.schema import usage_rollups as rollups
+from inhouse.storage.schema import usage_rollups, usage_totals
 from inhouse.storage.schema import usage_series as series
-
-PLAIN = frozenset(Series.__struct_fields__) - {"detail"}
 
 
 class Selection(msgspec.Struct, kw_only=True):
@@ -51,6 +49,26 @@ class Selection(msgspec.Struct, kw_only=True):
             found.append(or_(*(series.c.detail.endswith(f"/{each}", autoescape=True) for each in self.sizes)))
         return found
 
+    @property
+    def merges(self) -> bool:
+        """Whether totals of all users, keys and details can answer it."""
+        return all(each is None for each in (self.user_ids, self.key_ids, self.details, self.sources, self.sizes))
+
+
+def query(selection: Selection, width: int, start: int, end: int, dimensions: Sequence[str]) -> Select[Any]:
+    """See ``UsageStore.sums``. Asks the totals where nothing is told apart that they merge."""
+    whole = selection.merges and not set(dimensions) & set(MERGED)
+    rollups = usage_totals if whole else usage_rollups
+    columns = [series.c[name] for name in dimensions]
+    return (
+        select(rollups.c.start, *columns, *(func.sum(rollups.c[name]).label(name) for name in SUMS))
+        .join_from(series, rollups, and_(rollups.c.series_id == series.c.id, rollups.c.width == width))
+        .where(*selection.conditions(), series.c.key_id == ALL if whole else series.c.key_id != ALL)
+        .where(rollups.c.start >= start, rollups.c.start < end)
+        .group_by(rollups.c.start, *columns)
+        .order_by(rollups.c.start, *columns)
+    )
+
 
 class UsageStore:
     def __init__(self, database: Database) -> None:
@@ -65,14 +83,7 @@ class UsageStore:
             width: 60, 3600 or 86400 seconds.
             start, end: Unix seconds, multiples of ``width``.
         """
-        columns = [series.c[name] for name in dimensions]
-        query = (
-            select(rollups.c.start, *columns, *(func.sum(rollups.c[name]).label(name) for name in SUMS))
-            .join_from(series, rollups, and_(rollups.c.series_id == series.c.id, rollups.c.width == width))
-            .where(*selection.conditions(), rollups.c.start >= start, rollups.c.start < end)
-            .group_by(rollups.c.start, *columns)
-            .order_by(rollups.c.start, *columns)
-        )
-        rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
+        asked = query(selection, width, start, end, dimensions)
+        rows = await self._database.read(lambda connection: connection.execute(asked).mappings().all())
         # PostgreSQL adds up to a numeric; it is whole all the same.
         return [{name: int(value) if name in SUMS else value for name, value in row.items()} for row in rows]
