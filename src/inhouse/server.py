@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -46,6 +47,9 @@ def serve(settings: Settings, port: socket.socket) -> None:
     Open requests may then go on for ``GRACE_SECONDS``, or until a second signal; those that are left are cancelled and
     settled.
     """
+    # What was imported stays: a full collection need not walk it, which is a seventh of what a request costs.
+    gc.collect()
+    gc.freeze()
     uvloop.run(_serve(settings, port))
 
 
