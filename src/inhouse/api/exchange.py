@@ -16,7 +16,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Mutabl
 from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -364,8 +363,8 @@ class Exchange:
 
     async def _download(self, download: Download) -> None:
         headers: RawHeaders = [(b"content-type", download.media_type.encode("latin-1"))]
-        if download.filename is not None:
-            headers.append((b"content-disposition", _attachment(download.filename)))
+        if download.disposition is not None:
+            headers.append((b"content-disposition", download.disposition.encode("ascii")))
         if isinstance(download.content, bytes):
             await self._answer(download.status, download.content, headers)
             return
@@ -494,10 +493,3 @@ _path_structs: dict[tuple[str, Any], type[msgspec.Struct]] = {}
 
 def _too_large(most: int, count: int, type: str | None = None) -> PayloadTooLarge:
     return PayloadTooLarge(f"Maximum content size limit ({most}) exceeded ({count} bytes read)", type=type)
-
-
-def _attachment(filename: str) -> bytes:
-    """Content-Disposition as RFC 6266: a plain name for everybody, the exact one for those that can read it."""
-    plain = "".join(each if each.isascii() and each.isprintable() and each not in '"\\' else "_" for each in filename)
-    exact = f"; filename*=UTF-8''{quote(filename, safe='')}" if plain != filename else ""
-    return f'attachment; filename="{plain}"{exact}'.encode("ascii")

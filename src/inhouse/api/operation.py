@@ -22,6 +22,7 @@ import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import quote
 
 import msgspec
 
@@ -74,6 +75,16 @@ class Download:
         self.media_type = media_type
         self.filename = filename
         self.length = len(content) if isinstance(content, bytes) else length
+
+    @property
+    def disposition(self) -> str | None:
+        """Content-Disposition as RFC 6266: a plain name for everybody, the exact one for those that can read it."""
+        name = self.filename
+        if name is None:
+            return None
+        plain = "".join(each if each.isascii() and each.isprintable() and each not in '"\\' else "_" for each in name)
+        exact = f"; filename*=UTF-8''{quote(name, safe='')}" if plain != name else ""
+        return f'attachment; filename="{plain}"{exact}'
 
 
 class Headers(Mapping[str, str]):
