@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from inhouse.engines.llama import admission as admission_module
 from inhouse.engines.llama.admission import Admission, Lease, Rank
 from inhouse.engines.protocol import EngineBusy
 
@@ -257,19 +258,34 @@ async def test_batches_give_up_their_places() -> None:
     assert await again
 
 
-async def test_only_as_many_places_as_are_wanted() -> None:
-    admission = Admission(slots=3, kv_tokens=100, max_queue=9)
-    lines = [await admission.acquire(admission.rank(-1, "a"), 30, resumable=True) for _ in range(3)]
-    first = asyncio.create_task(admission.acquire(admission.rank(0, "b"), 10, resumable=True))
-    await asyncio.sleep(0)
-    assert [line.preempted for line in lines] == [False, False, True]
-    other = asyncio.create_task(admission.acquire(admission.rank(0, "c"), 10, resumable=True))
-    await asyncio.sleep(0)
-    assert [line.preempted for line in lines] == [False, True, True]
-    for line in lines[1:]:
+async def test_few_lines_run_beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission_module, "QUIET_SECONDS", 0.01)
+    admission = Admission(slots=8, kv_tokens=1000, max_queue=9)
+    lines = [await admission.acquire(admission.rank(-1, "a"), 30, resumable=True) for _ in range(6)]
+    lease = await admission.acquire(admission.rank(0, "b"), 10, resumable=True)
+    assert [line.preempted for line in lines] == [False, False, True, True, True, True]
+    for line in lines[2:]:
         admission.release(line)
-    assert await first
-    assert await other
+    again = [asyncio.create_task(admission.acquire(line.rank, 30, resumable=True, again=True)) for line in lines[2:]]
+    await asyncio.sleep(0)
+    assert (admission.running, admission.queued) == (3, 4)
+    # Who comes back at once finds as few of them.
+    admission.release(lease)
+    assert (admission.running, admission.queued) == (2, 4)
+    lease = await admission.acquire(admission.rank(0, "b"), 10, resumable=True)
+    await asyncio.sleep(0.05)
+    assert (admission.running, admission.queued) == (3, 4)
+    admission.release(lease)
+    assert len(await asyncio.gather(*again)) == 4
+
+
+async def test_lines_that_cannot_be_continued_keep_their_places() -> None:
+    admission = Admission(slots=4, kv_tokens=1000, max_queue=9)
+    fixed = [await admission.acquire(admission.rank(-1, "a"), 30, resumable=False) for _ in range(2)]
+    line = await admission.acquire(admission.rank(-1, "a"), 30, resumable=True)
+    await admission.acquire(admission.rank(0, "b"), 10, resumable=True)
+    assert line.preempted
+    assert not any(each.preempted for each in fixed)
 
 
 async def test_batches_do_not_displace_each_other() -> None:

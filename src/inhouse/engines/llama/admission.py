@@ -6,7 +6,8 @@ prompt and at most ``GROWTH`` tokens and grows while the completion does. Where 
 can be continued later gives up its place and waits again, with its old place in the order: the oldest always gets on.
 
 A request of negative priority, a line of a batch, runs only in places that nobody else wants: where others wait, it
-gives up its place if it can be continued.
+gives up its place if it can be continued. Beside others few lines run, because each that is decoded slows down
+everybody's next token; they come back when nobody else was there for a while.
 
 The order is fair between tenants (start-time fair queueing): a request gets the turn that is being served, or the one
 after the last that its tenant waits for. So a tenant's first request stands before the second of another, however many
@@ -25,6 +26,12 @@ from inhouse.engines.protocol import EngineBusy
 
 GROWTH = 1024
 """Tokens of completion that a lease holds ahead."""
+
+BESIDE = 4
+"""Of so many slots, one is for lines of batches while others run; at least one is."""
+QUIET_SECONDS = 1.0
+"""How long nobody else must have been there before lines take all slots again. Who talks comes back soon, and each
+line that gives up its place has to be read again."""
 
 
 class Rank(NamedTuple):
@@ -77,6 +84,9 @@ class Admission:
         self._tie = itertools.count()
         self._serving: dict[int, int] = {}
         """By urgency, the latest turn that got a slot."""
+        self._beside = max(1, slots // BESIDE)
+        self._quiet: asyncio.TimerHandle | None = None
+        """Runs while nobody but lines of batches is there, and others were until a moment ago."""
 
     @property
     def running(self) -> int:
@@ -110,8 +120,9 @@ class Admission:
         if tokens > self.kv_tokens:
             raise ValueError(f"{tokens} tokens do not fit the engine's KV cache of {self.kv_tokens} tokens")
         lease = Lease(rank, tokens, resumable=resumable, again=again)
-        if not self._waiting and self._fits(tokens):
+        if not self._waiting and self._fits(lease):
             self._start(lease)
+            self._displace()
             return lease
         if not again and self.queued >= self.max_queue:
             self._make_room(rank)
@@ -155,9 +166,23 @@ class Admission:
 
     def release(self, lease: Lease) -> None:
         self._running.discard(lease)
+        if not _is_line(lease.rank) and not any(not _is_line(other.rank) for other in self._running):
+            self._stop_timer()
+            self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._forget_others)
         self._admit()
 
+    def _forget_others(self) -> None:
+        self._quiet = None
+        self._admit()
+
+    def _stop_timer(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
+
     def _start(self, lease: Lease) -> None:
+        if not _is_line(lease.rank):
+            self._stop_timer()
         self._running.add(lease)
         urgency, turn = lease.rank.urgency, lease.rank.turn
         self._serving[urgency] = max(turn, self._serving.get(urgency, 0))
@@ -176,31 +201,47 @@ class Admission:
         future.exception()  # its request may have left at this very moment; that is not a warning
 
     def _displace(self) -> None:
-        """Have lines of batches give up their places for what waits before them."""
-        wanted = [entry[3] for entry in self._waiting if not entry[2].done() and entry[0].urgency <= 0]
-        if not wanted:
+        """Have lines of batches give up their places for what waits before them, and for what runs beside them."""
+        wanted = [entry[3] for entry in self._waiting if not entry[2].done() and not _is_line(entry[0])]
+        lines = sorted(
+            (each for each in self._running if _is_line(each.rank)), key=lambda each: each.rank, reverse=True
+        )
+        if not lines or not (wanted or self._others_run):
             return
-        slots = len(self._running) + len(wanted) - self.slots
+        slots = max(len(self._running) + len(wanted) - self.slots, len(lines) - self._beside)
         tokens = self.reserved + sum(lease.tokens for lease in wanted) - self.kv_tokens
-        for lease in sorted(self._running, key=lambda lease: lease.rank, reverse=True):
+        for lease in lines:
             if slots <= 0 and tokens <= 0:
                 return
-            if lease.rank.urgency > 0 and lease.resumable:
+            if lease.resumable:
                 lease.preempt()
                 slots -= 1
                 tokens -= lease.tokens
 
-    def _fits(self, tokens: int) -> bool:
-        return len(self._running) < self.slots and self.reserved + tokens <= self.kv_tokens
+    @property
+    def _others_run(self) -> bool:
+        """Whether anything but lines of batches runs, or did a moment ago."""
+        return self._quiet is not None or not all(_is_line(lease.rank) for lease in self._running)
+
+    def _fits(self, lease: Lease) -> bool:
+        if _is_line(lease.rank) and self._others_run:
+            lines = sum(_is_line(other.rank) for other in self._running)
+            if lines >= self._beside:
+                return False
+        return len(self._running) < self.slots and self.reserved + lease.tokens <= self.kv_tokens
 
     def _admit(self) -> None:
         while self._waiting:
             _, _, future, lease = self._waiting[0]
             if future.done():
                 heapq.heappop(self._waiting)
-            elif self._fits(lease.tokens):
+            elif self._fits(lease):
                 heapq.heappop(self._waiting)
                 self._start(lease)
                 future.set_result(None)
             else:
                 return
+
+
+def _is_line(rank: Rank) -> bool:
+    return rank.urgency > 0
