@@ -37,6 +37,7 @@ BODIES: dict[str, Any] = {
     "update-project-data-retention": {"retention_type": "none"},
     "update-project-hosted-tool-permissions": {"mcp": {"enabled": False}},
     "update-project-model-permissions": {"mode": "deny_list", "model_ids": ["gpt-4.1"]},
+    "update-project-guardrails": {"input": "annotate"},
     "update-project-api-key": {"scopes": []},
     "create-project-spend-alert": ALERT,
     "update-project-spend-alert": ALERT,
