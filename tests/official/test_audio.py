@@ -344,6 +344,21 @@ def test_a_killed_engine_fails_one_request_and_comes_back(server: Server, client
     assert not server.tracebacks
 
 
+def test_a_killed_engine_ends_a_transcription_and_comes_back(server: Server, client: OpenAI, recording: bytes) -> None:
+    client.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.mp3", recording))
+    pid = server.engine("whisper")
+    long = ("a.mp3", recording * 12)
+    events = client.audio.transcriptions.create(model="gpt-4o-transcribe", file=long, stream=True)
+    assert next(events).type == "transcript.text.delta"
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(openai.APIError):  # an error event: the status was sent
+        list(events)
+    again = client.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.mp3", recording))
+    assert word_error_rate(SAID, again.text) <= WORD_ERROR_RATE
+    assert server.engine("whisper") != pid
+    assert not server.tracebacks
+
+
 def test_curl(server: Server, recording: bytes, tmp_path: Path) -> None:
     """As the reference's examples send it: a form with names in brackets."""
     boundary = "----x"
