@@ -12,6 +12,7 @@ from tests.official.running import CHAT, FAST, Server, until
 
 PASSWORD = "correct horse battery"
 ADA = "ada@example.com"
+EMBEDDINGS = "all-minilm-l6-v2-int8", "cl100k-base"
 HANDBOOK = b"""# Handbook
 
 Expenses are paid back within two weeks; send the receipt to the office.
@@ -70,6 +71,8 @@ def start(server: Server, upstream: str | None) -> Seeded:
     if upstream is not None:
         for model in (CHAT, FAST):
             server.cli("models", "use", model, "--upstream", upstream)
+    for weights in EMBEDDINGS:  # a machine where nothing was pulled would wait for them for ever
+        server.cli("models", "pull", weights)
     server.start()
     seeded = Seeded(server)
     seeded.first_account()

@@ -340,6 +340,6 @@ async def test_the_async_client_raises_the_same(aclient: AsyncOpenAI) -> None:
 def test_moderation_by_a_model_that_is_not_here(client: OpenAI) -> None:
     with pytest.raises(NotFoundError) as caught:
         client.chat.completions.create(
-            model=FAST, messages=user("Hi"), extra_body={"moderation": {"model": "omni-moderation-latest"}}
+            model=FAST, messages=user("Hi"), extra_body={"moderation": {"model": "omni-moderation-unheard-of"}}
         )
     assert (caught.value.code, caught.value.param) == ("model_not_found", "moderation.model")
