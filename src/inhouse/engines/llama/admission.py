@@ -27,7 +27,7 @@ from inhouse.engines.protocol import EngineBusy
 GROWTH = 1024
 """Tokens of completion that a lease holds ahead."""
 
-BESIDE = 4
+BESIDE = 8
 """Of so many slots, one is for lines of batches while others run; at least one is."""
 QUIET_SECONDS = 1.0
 """How long nobody else must have been there before lines take all slots again. Who talks comes back soon, and each
