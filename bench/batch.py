@@ -94,7 +94,7 @@ async def overhead(count: int, folder: Path) -> str:
     with ExitStack() as stack:
         mock = contenders.start_mock(folder)
         stack.callback(stop, mock.process)
-        server = contenders.start_inhouse(mock.url, folder)
+        server = await asyncio.to_thread(contenders.start_inhouse, mock.url, folder)
         stack.callback(stop, server.process)
         rates = {}
         for name, each in (("mock", mock), ("gateway", server)):

@@ -165,7 +165,7 @@ def bytes_of_a_turn(database: Path) -> float:
 async def serving(folder: Path, database_url: str | None) -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
     mock = start_mock(folder)
     try:
-        server = start_inhouse(mock.url, folder, database_url=database_url)
+        server = await asyncio.to_thread(start_inhouse, mock.url, folder, database_url=database_url)
         try:
             async with aiohttp.ClientSession(headers={"authorization": f"Bearer {server.key}"}) as http:
                 yield server, http
