@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 InputType = Literal["text", "image"]
 
-CATEGORIES = (
+Category = Literal[
     "harassment",
     "harassment/threatening",
     "hate",
@@ -20,7 +20,8 @@ CATEGORIES = (
     "sexual/minors",
     "violence",
     "violence/graphic",
-)
+]
+CATEGORIES: tuple[str, ...] = get_args(Category)
 """The thirteen categories of the contract."""
 
 IMAGE_CATEGORIES = frozenset(

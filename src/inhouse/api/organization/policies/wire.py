@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from inhouse.access.policies import MODERATION_MODEL, GuardrailMode, ModelMode, ProjectRetention, Retention
 from inhouse.api.wire import RequestObject, ResponseObject, doc
+from inhouse.engines.moderation.categories import Category
 
 
 class OrganizationRetention(ResponseObject, kw_only=True):
@@ -101,21 +102,6 @@ class ModelPermissionsDeleted(ResponseObject, kw_only=True):
     deleted: Annotated[bool, doc("Always true.")] = True
 
 
-Category = Literal[
-    "harassment",
-    "harassment/threatening",
-    "hate",
-    "hate/threatening",
-    "illicit",
-    "illicit/violent",
-    "self-harm",
-    "self-harm/intent",
-    "self-harm/instructions",
-    "sexual",
-    "sexual/minors",
-    "violence",
-    "violence/graphic",
-]
 Score = Annotated[float, Meta(ge=0, le=1)]
 
 
