@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import Connection, Dialect, Table
@@ -21,6 +21,8 @@ MOST_PLAIN = 1000
 
 Plain = Sequence[str | int | float | bool | None]
 """Numbers of at most 64 bits and text without NUL."""
+_INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_checked = msgspec.json.Decoder(list[list[str | _INT64 | float | bool | None]])
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -43,8 +45,7 @@ def insert_plain(
         ignore_known: leave a row alone whose key the table holds already.
 
     Raises:
-        OverflowError: a number has more than 64 bits.
-        ValueError: a text cannot be encoded.
+        ValueError: a number has more than 64 bits, or a text cannot be encoded.
     """
     statement = _insert_plain(table, columns, connection.dialect, ignore_known)
     for packed in _packed(rows):
@@ -60,7 +61,9 @@ def update_plain(connection: Connection, table: Table, columns: tuple[str, ...],
 
 def _packed(rows: Sequence[Plain]) -> Iterable[str]:
     for at in range(0, len(rows), MOST_PLAIN):
-        yield msgspec.json.encode(rows[at : at + MOST_PLAIN]).decode()
+        packed = msgspec.json.encode(rows[at : at + MOST_PLAIN])
+        _checked.decode(packed)  # SQLite would keep a number that is too large as a rough one
+        yield packed.decode()
 
 
 @cache
