@@ -209,15 +209,17 @@ def _booking(row: Row[Any] | Opening, used: Any, interrupted_at: int | None = No
             row.detail,
         ),
         used.settled_at if interrupted_at is None else interrupted_at,
-        used.status if interrupted_at is None else INTERRUPTED_STATUS,
-        used.input_tokens,
-        used.cached_input_tokens,
-        used.output_tokens,
-        used.units,
-        row.input_price,
-        row.cached_input_price,
-        row.output_price,
-        used.fee_nanos,
+        rollups.sums_of(
+            used.status if interrupted_at is None else INTERRUPTED_STATUS,
+            used.input_tokens,
+            used.cached_input_tokens,
+            used.output_tokens,
+            used.units,
+            row.input_price,
+            row.cached_input_price,
+            row.output_price,
+            used.fee_nanos,
+        ),
     )
 
 
