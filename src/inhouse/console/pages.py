@@ -104,7 +104,7 @@ def _moment(value: datetime) -> str:
 def _when(seconds: int) -> Markup:
     """A moment on a page that says once that its times are UTC."""
     at = datetime.fromtimestamp(seconds, UTC)
-    return Markup(f'<time datetime="{at:%Y-%m-%dT%H:%M:%SZ}">{day(at)}, {at:%H:%M}</time>')
+    return Markup('<time datetime="{}">{}, {}</time>').format(f"{at:%Y-%m-%dT%H:%M:%SZ}", day(at), f"{at:%H:%M}")
 
 
 def _rate(tokens_per_second: float) -> str:
