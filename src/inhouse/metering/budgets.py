@@ -8,6 +8,7 @@ from functools import partial
 import msgspec
 from sqlalchemy import Connection, select
 
+from inhouse.access.audit import COMMAND_LINE, record
 from inhouse.access.recent import Recent
 from inhouse.kit.errors import RateLimited
 from inhouse.kit.ids import new_id
@@ -19,6 +20,8 @@ from inhouse.storage.schema import spend_accounts
 FRESH_S = 1.0
 """A limit that another process sets counts here after this long at the latest; one set here, at once."""
 REMEMBERED = 10_000
+BILLING = "tenant.billing.info.updated"
+"""The official type of event that is nearest to a grant of credits."""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -69,15 +72,24 @@ class Budgets:
     async def grant(self, organization_id: str, nanos: int, *, actor: str, note: str = "") -> Grant:
         """Add prepaid credits (negative: take some back). Without any grant, credits are not asked for."""
         id, now = new_id("credit_"), _now()
-        left = await self._database.write(
-            lambda c: accounts.grant(c, organization_id, nanos, now, id=id, actor=actor, note=note)
-        )
+
+        def work(connection: Connection) -> int:
+            told = {"granted_nanos": nanos, "by": actor, "note": note}
+            record(connection, organization_id, COMMAND_LINE, BILLING, id, told)
+            return accounts.grant(connection, organization_id, nanos, now, id=id, actor=actor, note=note)
+
+        left = await self._database.write(work)
         self.forget()
         return Grant(id, left)
 
     async def end_credits(self, organization_id: str) -> None:
         """Ask for credits no longer."""
-        await self._database.write(lambda c: accounts.end_credits(c, organization_id))
+
+        def work(connection: Connection) -> None:
+            record(connection, organization_id, COMMAND_LINE, BILLING, organization_id, {"credits": "ended"})
+            accounts.end_credits(connection, organization_id)
+
+        await self._database.write(work)
         self.forget()
 
     def forget(self) -> None:
