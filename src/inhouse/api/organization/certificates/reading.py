@@ -20,7 +20,7 @@ def validity(pem: str) -> tuple[int, int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_verify_locations(cadata=pem)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: not ASCII
         raise _invalid("it cannot be read as a certificate in PEM.") from error
     if "PRIVATE KEY" in pem:
         raise _invalid("it holds a private key, which must never leave its owner.")
