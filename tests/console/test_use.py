@@ -98,7 +98,7 @@ async def test_credits_are_granted_and_ended(tab: Page, seeded: Seeded) -> None:
     await loaded(tab, "document.querySelector('.tiles').innerText.includes('Not asked for')")
     entries = seeded.administer("GET", "/organization/audit_logs?event_types[]=tenant.billing.info.updated")["data"]
     told = [each["tenant.billing.info.updated"] for each in reversed(entries)]
-    assert [each.get("credit_nanos") for each in told] == [25_500_000_000, -5_000_000_000, None]
+    assert [each.get("granted_nanos") for each in told] == [25_500_000_000, -5_000_000_000, None]
     assert {each["actor"]["session"]["user"]["email"] for each in entries} == {"ada@example.com"}
 
 

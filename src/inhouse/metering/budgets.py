@@ -20,6 +20,8 @@ from inhouse.storage.schema import organizations, spend_accounts
 FRESH_S = 1.0
 """A limit that another process sets counts here after this long at the latest; one set here, at once."""
 REMEMBERED = 10_000
+BILLING = "tenant.billing.info.updated"
+"""The official type of event that is nearest to a grant of credits."""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -79,10 +81,9 @@ class Budgets:
         id, now = new_id("credit_"), _now()
 
         def work(connection: Connection) -> int:
-            left = accounts.grant(connection, organization_id, nanos, now, id=id, actor=actor, note=note)
-            told = {"credit_nanos": nanos, "note": note}
-            record(connection, organization_id, by, "tenant.billing.info.updated", id, told)
-            return left
+            told = {"granted_nanos": nanos, "by": actor, "note": note}
+            record(connection, organization_id, by, BILLING, id, told)
+            return accounts.grant(connection, organization_id, nanos, now, id=id, actor=actor, note=note)
 
         left = await self._database.write(work)
         self.forget()
@@ -92,8 +93,8 @@ class Budgets:
         """Ask for credits no longer."""
 
         def work(connection: Connection) -> None:
+            record(connection, organization_id, by, BILLING, organization_id, {"credits": "ended"})
             accounts.end_credits(connection, organization_id)
-            record(connection, organization_id, by, "tenant.billing.info.updated", organization_id, {"credits": None})
 
         await self._database.write(work)
         self.forget()

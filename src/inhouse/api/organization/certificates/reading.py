@@ -19,8 +19,10 @@ def validity(pem: str) -> tuple[int, int]:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
+        if not pem.isascii():
+            raise ValueError("PEM is ASCII")
         context.load_verify_locations(cadata=pem)
-    except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: not ASCII
+    except (ssl.SSLError, ValueError) as error:
         raise _invalid("it cannot be read as a certificate in PEM.") from error
     if "PRIVATE KEY" in pem:
         raise _invalid("it holds a private key, which must never leave its owner.")
