@@ -84,6 +84,24 @@ async def test_a_budget_is_set_and_lifted(tab: Page, seeded: Seeded) -> None:
     await loaded(tab, f"{group}?.innerText.includes('No limit')")
 
 
+async def test_credits_are_granted_and_ended(tab: Page, seeded: Seeded) -> None:
+    await tab.open(f"{seeded.root}/dashboard/budgets")
+    fold = "document.querySelector('.panel-fold')"
+    await tab.evaluate(f"{fold}.querySelector('[name=dollars]').value = '25.50'")
+    await tab.evaluate(f"{fold}.querySelector('[name=note]').value = 'To begin with'")
+    await press(tab, "Grant", fold)
+    await loaded(tab, "document.querySelector('.tiles').innerText.includes('$25.')")
+    await tab.evaluate(f"{fold}.querySelector('[name=dollars]').value = '-5'")
+    await press(tab, "Grant", fold)
+    await loaded(tab, "document.querySelector('.tiles').innerText.includes('$20.')")
+    await press(tab, "End;", fold)
+    await loaded(tab, "document.querySelector('.tiles').innerText.includes('Not asked for')")
+    entries = seeded.administer("GET", "/organization/audit_logs?event_types[]=tenant.billing.info.updated")["data"]
+    told = [each["tenant.billing.info.updated"] for each in reversed(entries)]
+    assert [each.get("granted_nanos") for each in told] == [25_500_000_000, -5_000_000_000, None]
+    assert {each["actor"]["session"]["user"]["email"] for each in entries} == {"ada@example.com"}
+
+
 async def test_a_batch_is_followed_as_it_goes(tab: Page, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/dashboard/batches")
     before = await tab.evaluate("document.querySelectorAll('main tbody tr').length")
