@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -47,13 +47,13 @@ class Journal:
         self._parts = [_Part(folder / f"{instance}.{number}{SUFFIX}") for number in range(2)]
         self._now = self._parts[0]
 
-    def write(self, entries: Iterable[msgspec.Struct]) -> None:
+    def write(self, entries: Sequence[msgspec.Struct]) -> None:
         """Returns when the entries would survive the process.
 
         Raises:
             OSError: the disk is full, for instance; then none of them is in the journal.
         """
-        self._now.append(b"".join(_encoder.encode(entry) + b"\n" for entry in entries))
+        self._now.append(_encoder.encode_lines(entries))
 
     def turn(self) -> list[_Part]:
         """Begin to tell the database everything written so far.
