@@ -36,11 +36,14 @@ from inhouse.generation.items import (
 from inhouse.generation.merge import merged
 from inhouse.generation.prompt import prompt_tokens, told_results
 from inhouse.generation.sampling import completion
+from inhouse.generation.schema import takes_nothing
 from inhouse.generation.tool_calls import ToolCallParser, is_repeat, new_call_id
 from inhouse.generation.window import Fitted, completion_budget, fitted
 from inhouse.metering.usage import reported_cache
 
 Batch = list[Event]
+MOST_INVENTED = 1024
+"""Characters of arguments that a model may write for a function that takes none, before it is stopped."""
 
 
 async def generate(call: Call, engine: TextEngine, request: GenerationRequest) -> AsyncGenerator[Batch, None]:
@@ -228,6 +231,10 @@ class _Gate:
             choice=choice,
         )
         self._bound = {tool.name: tool for tool in tools if free and _is_bound(tool)}
+        self._bare = {tool.name for tool in tools if isinstance(tool, FunctionTool) and takes_nothing(tool.parameters)}
+        """Functions without arguments. A small model invents some, and they are left out."""
+        self._invented = 0
+        """Characters of those of the call that is open."""
         self.answered = _answered_calls(request) if free else []
         """Calls that must not be made again."""
         self._open: ToolCallStarted | None = None
@@ -235,13 +242,15 @@ class _Gate:
         self.calls = 0
         """Calls that went out."""
         self.repeated = False
+        self.overlong = False
+        """The model goes on inventing arguments; no further text is worth waiting for."""
         self.held_to: Tool | None = None
         """The tool whose call is to be written under its constraint."""
 
     @property
     def done(self) -> bool:
         """Nothing further of this text matters."""
-        return self.repeated or self.held_to is not None or self._parser.done
+        return self.repeated or self.overlong or self.held_to is not None or self._parser.done
 
     @property
     def value_at(self) -> int:
@@ -271,19 +280,34 @@ class _Gate:
                     event.index, self._open = self.calls, event
                     if not self.answered:
                         out.append(event)
+                case ToolCallDelta(text=text) if self._open is not None and self._open.name in self._bare:
+                    self._invented += len(text)
+                    if self._invented > MOST_INVENTED:
+                        self.overlong = True
+                        return [*out, *self._done(self._open)]
                 case ToolCallDelta() if not self.answered:
                     event.index = self.calls
                     out.append(event)
                 case ToolCallDone(arguments=arguments) if self._open is not None:
-                    opened, self._open = self._open, None
-                    if self.answered:
-                        if is_repeat(opened.name, arguments, self.answered):
-                            self.repeated = True
-                            return out
-                        out += [opened, ToolCallDelta(self.calls, arguments, self._choice)]
-                    event.index = self.calls
-                    out.append(event)
-                    self.calls += 1
+                    out += self._done(self._open, arguments)
+                    if self.repeated:
+                        return out
+        return out
+
+    def _done(self, opened: ToolCallStarted, arguments: str = "{}") -> Batch:
+        """The end of a call, and all of it that was held."""
+        self._open, self._invented = None, 0
+        bare = opened.name in self._bare
+        if bare:
+            arguments = "{}"
+        if is_repeat(opened.name, arguments, self.answered):
+            self.repeated = True
+            return []
+        out: Batch = [opened] if self.answered else []
+        if bare or self.answered:
+            out.append(ToolCallDelta(self.calls, arguments, self._choice))
+        out.append(ToolCallDone(self.calls, arguments, self._choice))
+        self.calls += 1
         return out
 
     def _logprobs_of(self, text: str) -> list[TokenLogprob]:
@@ -302,8 +326,7 @@ def _kind(tool: Tool) -> Literal["function", "custom"]:
 
 def _is_bound(tool: Tool) -> bool:
     if isinstance(tool, FunctionTool):
-        # Without parameters a small model invents some.
-        return tool.strict or tool.parameters is None
+        return tool.strict and not takes_nothing(tool.parameters)
     return tool.syntax != "text"
 
 
