@@ -22,7 +22,7 @@ from .running import FAST, Server
 JAVASCRIPT = Path(sys.prefix) / "ecosystem-js"
 FAMILIES = ("chat", "responses", "completions", "embeddings", "moderations")
 RUNNABLE = ("createChatCompletion", "createResponse", "createCompletion", "createEmbedding", "createModeration")
-"""Examples that ask a model: run here with those that the product comes with. The tests of the console run all others."""
+"""Examples that ask a model: run here with those that the product comes with. Tests of the console run all others."""
 
 
 def page(server: Server, path: str) -> str:
