@@ -64,6 +64,8 @@ class Writer:
         self._open: _Message | _Call | _Hosted | None = None
         self._reason: FinishReason = "stop"
         self._out: list[wire.ResponseStreamEvent] = []
+        self.whole: dict[str, wire.OutputItem] = {}
+        """Items of the output, by their ids, with what clients are told only if they ask for it."""
 
     def queued(self) -> list[wire.ResponseStreamEvent]:
         """The response exists, and waits."""
@@ -300,8 +302,10 @@ class Writer:
                 if isinstance(told, wire.MCPCallArgumentsDelta):
                     told.obfuscation = self._padding(told.delta)
                 self._tell(told)
-            case ItemDone(item=item) if isinstance(self._open, _Hosted):
+            case ItemDone(item=item, whole=whole) if isinstance(self._open, _Hosted):
                 done = wire.OutputItemDone(output_index=self._open.index, item=told_item(item))
+                if whole is not None:
+                    self.whole[item.id] = told_item(whole)
                 self._open = None
                 self.response.output.append(done.item)
                 self._tell(done)
