@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -80,6 +81,7 @@ class Reference:
         self._document = document
         self.scores = load_scores()
         self._made: dict[str, dict[str, dict[str, str]]] = {}
+        self._texts: dict[str, dict[str, Markup]] = {}
         self._forms: dict[str, dict[str, Tried | None]] = {}
 
     def routes(self) -> list[Route]:
@@ -137,8 +139,24 @@ class Reference:
         examples = self._examples(family, base)
         tried = self._tries(family)
         return await self._answer(
-            request, "reference_family.html.jinja", family=family, examples=examples, tried=tried, base=base
+            request,
+            "reference_family.html.jinja",
+            family=family,
+            examples=examples,
+            texts=self._told(family),
+            tried=tried,
+            base=base,
         )
+
+    def _told(self, family: Family) -> dict[str, Markup]:
+        """The text of each operation, which is the same for every reader; rendered once."""
+        if family.slug not in self._texts:
+            render = self.site.pages.render
+            self._texts[family.slug] = {
+                one.id: Markup(render("reference_operation.jinja", entry=one))  # noqa: S704 - templates escape
+                for one in family.entries
+            }
+        return self._texts[family.slug]
 
     def _examples(self, family: Family, base: str) -> dict[str, dict[str, str]]:
         """Code by operation and language. It is made once, and the address put in, where no language quotes it."""
