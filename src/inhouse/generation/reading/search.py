@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inhouse.generation.reading.order import MOST_ALIKE, Counted, Ordinal, Sentence, counted, ordinals, sentences
+from inhouse.generation.reading.order import (
+    MOST_ALIKE,
+    Counted,
+    Ordinal,
+    Sentence,
+    counted,
+    ordinals,
+    sentences,
+    without_places,
+)
 from inhouse.generation.reading.ranking import STOP, Corpus, Index, hash_of, index, words_of
 
 if TYPE_CHECKING:
@@ -88,11 +97,14 @@ class Job(msgspec.Struct, array_like=True):
 
 
 class Place(msgspec.Struct, array_like=True, frozen=True):
-    """``passage`` (its number in ``Found.passages``) begins with number ``place`` of ``count`` that are alike."""
+    """``passage`` (its number in ``Found.passages``) begins with number ``place`` of ``count`` that are alike.
+    ``said``: how many of its characters are the sentence that is alike, if it says something that the others do not;
+    0 where all say the same, as headings do, and messages that ask for the same."""
 
     passage: int
     place: int
     count: int
+    said: int = 0
 
 
 class Found(msgspec.Struct, array_like=True):
@@ -228,13 +240,16 @@ class _Finder:
             if each.sentence not in alike:
                 continue  # it is read anyway
             spans = self._around(each.sentence, sorted(alike), self._left // len(found))
-            self.places.append(Place(len(out), each.place, len(each.alike)))
+            self.places.append(Place(len(out), each.place, len(each.alike), self._own(each)))
             out += [span for span in spans if span not in out]
         self._left -= sum(last - first for _, first, last in out)
         without = {self._passage_at(each.text, each.first) for each in alike}
-        best = max((scores[each] for each in without), default=0.0)
+        best = max(without, key=lambda at: scores[at], default=None)
+        if best is None or self._corpus.covered(without_places(words), best) >= HELD:
+            return out
+        least = OTHERS * scores[best]
         without |= (read := {self._passage_at(text, at) for text, at, _ in out})
-        others = [0.0 if at in without or score < OTHERS * best else score for at, score in enumerate(scores)]
+        others = [0.0 if at in without or score < least else score for at, score in enumerate(scores)]
         taken = self._take(others, self._left)
         asked = {hash_of(word) for word in words}
         frontier = [float(at in read or at in taken) for at in range(len(scores))]
@@ -243,6 +258,12 @@ class _Finder:
             most = min(self._left, int(HOP_SHARE * self._job.characters))
             taken += self._take([0.0 if at in without else score for at, score in enumerate(led_to)], most)
         return [*out, *(self._chosen[each] for each in taken)]
+
+    def _own(self, one: Counted) -> int:
+        """Characters of the sentence that was asked for, 0 if others say the same."""
+        texts = [*self._job.texts, *(edge for _, edge in self._job.edges)]
+        said = [words_of(texts[text][first:last]) for text, first, last in one.alike]
+        return one.sentence.last - one.sentence.first if said.count(said[one.place - 1]) == 1 else 0
 
     def _passage_at(self, text: int, character: int) -> int:
         return self._first[text] + bisect_right(self._starts[text], character) - 1
@@ -262,10 +283,12 @@ class _Finder:
         else:
             passage = self._passage_at(text, first)
             _, begin, end = self._span(passage)
-            headed = first - begin < _MARKUP and self._job.texts[text][last : last + 1] == "\n"
+            whole = self._job.texts[text]
+            headed = whole[last - 1] == ":" or (first - begin < _MARKUP and whole[last : last + 1] == "\n")
             pieces = _SECTION if headed else 2 if end - last < _AFTER else 1
+            paragraph = -1 if headed else whole.find("\n\n", last)
             following = [each.first for each in alike if each.text == text and each.first > first]
-            stop = min(following, default=len(self._job.texts[text]))
+            stop = min([len(whole), *following, *([paragraph] if paragraph >= 0 else [])])
             numbers = range(passage, min(passage + pieces, self._first[text + 1]))
             spans = [(text, max(first, low), min(stop, high)) for _, low, high in map(self._span, numbers)]
         out: list[Span] = []
