@@ -16,6 +16,7 @@ NAMES = {
     "ith": "the i-th of 8",
     "walk": "3 steps in a graph",
     "two": "two passages",
+    "chain": "two, common words",
     "paraphrase": "in other words",
 }
 WAYS = {"read": "read, as Inhouse does", "words": "read, by words alone", "last": "truncation"}
