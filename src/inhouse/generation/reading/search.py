@@ -7,8 +7,8 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -389,32 +389,42 @@ class _Finder:
         self._take(scores, characters)
 
     def _further(self, scores: Sequence[float], asked: set[int]) -> list[str]:
-        """Rare words that stand, in the best passages, in the sentences which the question led to."""
+        """Rare words that stand, in the best passages, in the sentences which the question led to; without any, words
+        that are rare only side by side."""
         best = sorted(range(len(scores)), key=lambda at: -scores[at])[:_HOP_FROM]
         rare = max(2, int(_RARE * len(self._corpus)))
         found: dict[str, int] = {}
+        pairs: list[str] = []
         for passage in best:
             if scores[passage] <= _HOP_FLOOR * scores[best[0]]:
                 break
             text, start, end = self._span(passage)
-            for word in self._beside(self._job.texts[text][start:end], asked):
-                if word in found or len(found) >= 4 * _HOP_TERMS:
-                    continue
-                with_it = len(self._corpus.count(array("I", [hash_of(word)]).tobytes()))
-                if 1 < with_it <= rare:
-                    found[word] = with_it
+            for words in self._beside(self._job.texts[text][start:end], asked):
+                for word in words:
+                    if len(word) <= 2 or word in STOP or hash_of(word) in asked:
+                        continue
+                    if word not in found and len(found) < 4 * _HOP_TERMS:
+                        with_it = self._passages_with(word)
+                        if 1 < with_it <= rare:
+                            found[word] = with_it
+                for one, two in pairwise(words):
+                    new = not ({one, two} & STOP or {hash_of(one), hash_of(two)} & asked)
+                    if new and len(pairs) < 2 * _HOP_TERMS and 1 < self._passages_with(one, two) <= rare:
+                        pairs += [one, two]
         kept = sorted(found, key=lambda word: found[word])[:_HOP_TERMS]
-        return [word for word in found if word in kept]
+        return [word for word in found if word in kept] or pairs
+
+    def _passages_with(self, *words: str) -> int:
+        """Passages in which these stand in a row."""
+        return len(self._corpus.count(array("I", map(hash_of, words)).tobytes()))
 
     @staticmethod
-    def _beside(passage: str, asked: set[int]) -> Iterator[str]:
-        """Words of the sentences that have most of the question's words."""
+    def _beside(passage: str, asked: set[int]) -> list[list[str]]:
+        """The words of the sentences that have most of the question's words."""
         sentences = [words_of(each) for each in _SENTENCE.findall(passage)]
         counts = [sum(hash_of(word) in asked and word not in STOP for word in set(each)) for each in sentences]
         most = max(counts, default=0)
-        for words, count in zip(sentences, counts, strict=True):
-            if most and count == most:
-                yield from (word for word in words if len(word) > 2 and word not in STOP and hash_of(word) not in asked)
+        return [words for words, count in zip(sentences, counts, strict=True) if most and count == most]
 
 
 def _of_turns(candidates: Sequence[Sentence], turns: Sequence[int], texts: Sequence[str]) -> list[Sentence]:
