@@ -68,7 +68,8 @@ class Searches:
         texts = segments(source.searched)
         keys = [blake2b(each.encode(), digest_size=16).digest() for each in texts]
         given = [self._indexes.get(key) for key in keys]
-        found = search(Job(texts, given, made.question, 2 * self._characters, self._vectors))
+        edges = [(0, source.text[: source.first]), (len(texts), source.text[source.last :])]
+        found = search(Job(texts, given, made.question, 2 * self._characters, self._vectors, [], edges))
         for key, new in zip(keys, found.indexes, strict=True):
             if new is not None:
                 self._indexes[key] = new

@@ -26,6 +26,8 @@ class Scripted:
     hangs: bool = False
     """A stream waits after its chunks until ``release`` is set."""
     release: asyncio.Event = field(default_factory=asyncio.Event)
+    models: list[dict[str, Any]] | None = None
+    """What it lists; without, it has no such list."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a client left a stream that hangs."""
@@ -51,11 +53,17 @@ class Scripted:
             await stream.write(b"data: [DONE]\n\n")
         return stream
 
+    async def list_models(self, request: web.Request) -> web.Response:
+        if self.models is None:
+            return web.Response(status=404)
+        return web.json_response({"object": "list", "data": self.models})
+
 
 @asynccontextmanager
 async def scripted_upstream() -> AsyncIterator[Scripted]:
     scripted = Scripted()
     app = web.Application()
+    app.router.add_get("/v1/models", scripted.list_models)
     app.router.add_post("/{path:.*}", scripted.serve)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,6 +138,28 @@ async def test_batches(walk: Walk, too_long: str) -> None:
         (told,) = (await client.files.content(batch.error_file_id)).text.splitlines()
     error = json.loads(told)["response"]["body"]["error"]
     assert (error["code"], error["message"]) == ("context_length_exceeded", message(WINDOW + 1))
+
+
+async def test_what_functions_take_is_told_apart(walk: Walk, too_long: str) -> None:
+    client = await walk.client()
+    function = {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}
+    tools = [{"type": "function", "function": function}]
+    body = {"model": "gpt-4.1", "messages": [{"role": "user", "content": too_long}], "tools": tools}
+    told = await client.post("/v1/chat/completions", body)
+    assert told.status == 400
+    found = re.fullmatch(
+        r"This model's maximum context length is 1047576 tokens\. However, your messages resulted in (\d+) tokens "
+        r"\((\d+) in the messages, (\d+) in the functions\)\. Please reduce the length of the messages or functions\.",
+        told.json()["error"]["message"],
+    )
+    assert found is not None, told.text
+    total, messages, functions = map(int, found.groups())
+    assert messages == WINDOW + 1
+    assert total == messages + functions
+    assert functions > len("look Looks.")
+    # None that may not be called is told to the model, so it takes no tokens.
+    told = await client.post("/v1/chat/completions", {**body, "tool_choice": "none"})
+    assert f"{WINDOW + 1} tokens. Please" in told.json()["error"]["message"]
 
 
 async def until(client: Client, path: str, states: tuple[str, ...]) -> dict[str, Any]:

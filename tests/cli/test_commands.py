@@ -376,6 +376,20 @@ def test_guardrails_are_set_and_shown(run: Run, tmp_path: Path) -> None:
     assert json.loads(run("guardrails", "show").stdout)["thresholds"] == {}
 
 
+def test_a_tier_is_shown_pinned_and_let_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "there is no organization yet" in run("tiers", "show", fails=True).stderr
+    run("keys", "create")
+    assert "Tier 5" in run("tiers", "show").stdout, "nobody is limited by accident"
+    monkeypatch.setenv("INHOUSE_LIMITS__TIER", "auto")
+    assert re.search(r"Tier 1 .* Tier 2: \$50(\.0+)? more", words(run("tiers", "show").stdout))
+    assert "is in Tier 3" in run("tiers", "pin", "3").stdout
+    assert re.search(r"Tier 3 .* pinned", words(run("tiers", "show").stdout))
+    assert "is in Tier 1" in run("tiers", "release").stdout
+    assert "there is no org-none" in run("tiers", "pin", "2", "--organization", "org-none", fails=True).stderr
+    monkeypatch.setenv("INHOUSE_LIMITS__TIER", "off")
+    assert "nobody is limited" in run("tiers", "show").stdout
+
+
 def test_a_folder_with_a_whisper(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "my-whisper"
     folder.mkdir()

@@ -137,6 +137,20 @@ async def test_reused_tokens_are_told_as_the_contract_tells_them(walk: Walk) -> 
     assert call.decode_ms == 20.0
 
 
+async def test_what_was_reused_is_told_of_an_answer_that_is_broken_off(walk: Walk) -> None:
+    called = '<tool_call>{"name": "weather", "arguments": {"city": "Linz"}}</tool_call>'
+    engine = ScriptedEngine([Say([called], cached=1500, hangs=True)])
+    told = await run(walk, engine, ask(user("y" * 1600), tools=(WEATHER,), parallel_tool_calls=False))
+    assert (told.calls(), engine.stopped) == ([("weather", '{"city": "Linz"}')], 1)
+    assert told.usage["cached_tokens"] == 1408
+    engine.script = [Say(), Say(["Once", "upon"], cached=1500, hangs=True)]
+    async with walk.call() as call:
+        async with aclosing(generate(call, ask(user("y" * 1600)))) as batches:
+            async for _ in batches:
+                break
+        assert call.usage.cached_tokens == 1408, "who leaves pays no more than who stays"
+
+
 async def test_the_budget_is_the_least_of_all_limits(walk: Walk) -> None:
     engine = ScriptedEngine(lambda request: Say(["x"]), window=100)
     await run(walk, engine, ask())

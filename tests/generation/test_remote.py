@@ -399,6 +399,39 @@ async def test_errors(
         assert told.value.code is None, "codes that only repeat the status say nothing"
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            {
+                "code": 400,
+                "message": "This model's maximum context length is 1048576 tokens, you asked for 2.",
+            },
+            "This model's maximum context length is 1048576 tokens, you asked for 2.",
+        ),
+        (
+            {
+                "code": 400,
+                "type": "exceed_context_size_error",
+                "message": "the request exceeds the available context size, try increasing it",
+                "n_prompt_tokens": 1_048_577,
+                "n_ctx": 1_048_576,
+            },
+            "This model's maximum context length is 1048576 tokens. However, your messages resulted in 1048577 tokens. "
+            "Please reduce the length of the messages.",
+        ),
+        ({"code": "context_length_exceeded", "message": "Too long."}, "Too long."),
+    ],
+)
+async def test_a_prompt_beyond_the_upstreams_window(
+    walk: Walk, server: Scripted, error: dict[str, Any], message: str
+) -> None:
+    server.status, server.answer = 400, {"error": error}
+    with pytest.raises(InvalidRequest) as told:
+        await run(walk, ask())
+    assert (told.value.code, told.value.param, told.value.message) == ("context_length_exceeded", "messages", message)
+
+
 @pytest.mark.parametrize("code", ["", "x" * 65, "a\x00b", "two words", "7", 7, None])
 async def test_a_code_that_would_not_fit_the_books_is_dropped(walk: Walk, server: Scripted, code: Any) -> None:
     server.status, server.answer = 400, {"error": {"message": "No.", "code": code}}

@@ -94,12 +94,12 @@ class Running:
         raw = await self.client.chat.completions.with_raw_response.create(model="gpt-4.1", messages=MESSAGES, **given)
         return raw.parse(), raw.headers
 
-    async def use_up(self, requests: int, tokens: int = 0) -> None:
+    async def use_up(self, requests: int, tokens: int = 0, *, long: bool = False) -> None:
         """As if the organization had just sent that much; each request over 500 adds 120 ms until the next passes."""
         limits = self.platform.limits
         card = self.platform.catalog.cards.get("gpt-4.1")
         assert card is not None
-        plan = await limits._plan(Caller(self.made.organization_id, self.made.project_id, "key_1"), card, False)
+        plan = await limits._plan(Caller(self.made.organization_id, self.made.project_id, "key_1"), card, long)
         store = limits._store
         assert isinstance(store, InMemory)
         store.settle(plan.buckets, (requests, tokens, 0))
@@ -169,6 +169,48 @@ async def test_a_stream_tells_the_limits_and_settles_what_it_used(start: Start) 
     _, headers = await running.ask()
     # 500 of the stream, 110 of this one; what refilled meanwhile is on top.
     assert 30_000 - 610 <= int(headers["x-ratelimit-remaining-tokens"]) <= 30_000 - 110
+
+
+async def test_long_prompts_have_limits_of_their_own(start: Start) -> None:
+    """Of tier 1: 100 requests and 200,000 tokens a minute above 128,000 tokens of input, 500 and 30,000 below."""
+    running = await start()
+    client = running.client.with_options(max_retries=0)
+
+    async def ask(tokens: int) -> httpx2.Headers:
+        messages: Any = [{"role": "user", "content": "word" * tokens}]
+        raw = await client.chat.completions.with_raw_response.create(model="gpt-4.1", messages=messages, max_tokens=1)
+        return raw.headers
+
+    headers = await ask(128_001)
+    assert headers["x-ratelimit-limit-requests"] == "100"
+    assert headers["x-ratelimit-remaining-requests"] == "99"
+    assert headers["x-ratelimit-reset-requests"] == "600ms"
+    assert headers["x-ratelimit-limit-tokens"] == "200000"
+    taken = 200_000 - int(headers["x-ratelimit-remaining-tokens"])
+    assert 128_001 <= taken < 128_100
+    reset = headers["x-ratelimit-reset-tokens"]
+    assert reset.startswith("38.4"), reset  # 200,000 a minute fill up again at 3,333 a second
+    headers = await ask(10)
+    assert headers["x-ratelimit-limit-requests"] == "500"
+    assert headers["x-ratelimit-remaining-requests"] == "499", "the long one is not counted here"
+
+    with pytest.raises(openai.RateLimitError) as refused:
+        await ask(127_000)
+    assert "Request too large for gpt-4.1 in organization" in refused.value.message
+    with pytest.raises(openai.RateLimitError) as refused:
+        await ask(201_000)
+    assert "Request too large for gpt-4.1 (for limit gpt-4.1-long-context) in organization" in refused.value.message
+    assert "(TPM): Limit 200000, Requested 2010" in refused.value.message
+    assert refused.value.response.headers["x-should-retry"] == "false"
+
+    await running.use_up(0, 150_000, long=True)
+    with pytest.raises(openai.RateLimitError) as refused:
+        await ask(128_001)
+    assert (refused.value.type, refused.value.code) == ("tokens", "rate_limit_exceeded")
+    assert "Rate limit reached for gpt-4.1 (for limit gpt-4.1-long-context) in organization" in refused.value.message
+    assert refused.value.response.headers["x-ratelimit-limit-tokens"] == "200000"
+    assert 0 < float(refused.value.response.headers["retry-after"]) <= 60
+    assert (await ask(10))["x-ratelimit-limit-tokens"] == "30000", "short prompts go on"
 
 
 async def test_an_error_tells_the_limits_and_counts_as_a_request(start: Start) -> None:

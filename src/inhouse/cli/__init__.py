@@ -14,6 +14,7 @@ from inhouse.cli import (
     ledger,
     models,
     prompts,
+    tiers,
     users,
     webhooks,
 )
@@ -37,6 +38,7 @@ app.add_typer(prompts.app, name="prompts")
 app.add_typer(assistants.app, name="assistants")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(credits.app, name="credits")
+app.add_typer(tiers.app, name="tiers")
 app.add_typer(guardrails.app, name="guardrails")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(batches.app, name="batches")

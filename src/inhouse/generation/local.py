@@ -166,6 +166,10 @@ class _Choice:
         """Text from the engine, with the call's usage kept up to date as it comes."""
         usage = self._call.usage
         spent = 0
+        first = prompt is self._prompt
+        # A second prompt finds in the cache what the first one just left there; that was not reused from before. And
+        # what was reused of a prompt that is read partly is counted already.
+        reuse_known = not first or self._index > 0 or self._partly
         # A second prompt may be longer than the first, and what was written before it counts.
         left = min(self._budget, self._engine.window - len(prompt))
         if left < 1:
@@ -183,6 +187,9 @@ class _Choice:
         with refusals(self._request.items_param):
             async with aclosing(self._engine.complete(asked)) as batches:
                 async for batch in batches:
+                    if not reuse_known:  # with the first piece, for an answer may be broken off before its end
+                        usage.cached_tokens += reported_cache(len(prompt), batch[0].cached_tokens)
+                        reuse_known = True
                     pieces = [event for event in batch if isinstance(event, Piece)]
                     tokens = sum(piece.count for piece in pieces)
                     usage.output_tokens += tokens
@@ -191,7 +198,7 @@ class _Choice:
                     for event in batch:
                         if isinstance(event, Finished):
                             usage.output_tokens += event.completion_tokens - spent
-                            self._finished(event, first=prompt is self._prompt)
+                            self._finished(event, first=first)
                     if follower is not None and not follower.feed("".join(piece.text for piece in pieces)):
                         raise EngineFailed("the engine left its constraint")
                     if pieces:
@@ -200,15 +207,11 @@ class _Choice:
     def _finished(self, event: Finished, *, first: bool) -> None:
         call = self._call
         self._cut = event.reason == "length"
-        # A second prompt finds in the cache what the first one just left there; that was not reused from before.
-        if first and self._index == 0:
-            if not self._partly:  # else what was reused of the whole prompt is counted already
-                call.usage.cached_tokens += reported_cache(event.prompt_tokens, event.cached_tokens)
-            if self._request.choices == 1 and call.decode_ms is None:
-                call.decode_ms = event.decode_ms
-                # A warm prompt says nothing of how fast a cold one is read, nor does one that is not read whole.
-                if not event.cached_tokens and not self._partly:
-                    call.prefill_ms = event.prefill_ms
+        if first and self._index == 0 and self._request.choices == 1 and call.decode_ms is None:
+            call.decode_ms = event.decode_ms
+            # A warm prompt says nothing of how fast a cold one is read, nor does one that is not read whole.
+            if not event.cached_tokens and not self._partly:
+                call.prefill_ms = event.prefill_ms
 
 
 class _Gate:

@@ -38,7 +38,7 @@ from inhouse.generation.items import (
     ToolCall,
     ToolOutput,
 )
-from inhouse.generation.window import fitted_for_upstream
+from inhouse.generation.window import context_length_exceeded, fitted_for_upstream
 from inhouse.kit.errors import InvalidRequest, RateLimited
 from inhouse.kit.ids import new_id
 from inhouse.metering.usage import Usage
@@ -46,6 +46,8 @@ from inhouse.metering.usage import Usage
 CHAT = "/chat/completions"
 _CODE = re.compile(r"(?!\d+$)[A-Za-z0-9_.-]{1,64}")
 """Codes worth passing on; others only repeat the status."""
+_TOO_LONG = re.compile(r"maximum context length|(exceeds?|longer than|over) the (available )?(model's )?context")
+"""How servers say, without its code, that a prompt is longer than their window."""
 TokenCount = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 """What an upstream may claim to have used; anything else would not fit the books."""
 
@@ -130,6 +132,8 @@ class _Error(msgspec.Struct):
     type: str | None = None
     param: str | None = None
     code: str | int | None = None
+    n_prompt_tokens: TokenCount | None = None  # llama.cpp, of a prompt that is too long
+    n_ctx: TokenCount | None = None
 
 
 class _ErrorBody(msgspec.Struct):
@@ -155,7 +159,7 @@ async def generate(call: Call, upstream: Upstream, request: GenerationRequest) -
             answer = await upstream.post(CHAT, body)
             yield reader.read([answer.body])
     except UpstreamError as error:
-        raise client_error(error) from error
+        raise client_error(error, request) from error
     except msgspec.MsgspecError as error:
         raise EngineFailed(f"the upstream sent what is not the contract: {error}") from error
     yield [*reader.end(), call.usage]
@@ -164,25 +168,26 @@ async def generate(call: Call, upstream: Upstream, request: GenerationRequest) -
 def chat_body(call: Call, request: GenerationRequest) -> dict[str, Any]:
     """The request in the wire format. ``model`` is left to the target that will take it."""
     sampling = request.sampling
-    body: dict[str, Any] = {"model": call.snapshot.id, "messages": list(_messages(request))}
-    optional = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "presence_penalty": sampling.presence_penalty or None,
-        "frequency_penalty": sampling.frequency_penalty or None,
-        "seed": sampling.seed,
-        "stop": list(sampling.stop) or None,
-        "logit_bias": {str(token): round(bias) for token, bias in sampling.logit_bias.items()} or None,
-        "max_tokens": sampling.max_tokens,
-        "n": request.choices if request.choices != 1 else None,
-        "tools": [_tool(tool) for tool in request.tools] or None,
-        "prediction": {"type": "content", "content": request.prediction} if request.prediction else None,
-    }
-    body.update((name, value) for name, value in optional.items() if value is not None)
+    body: dict[str, Any] = {"model": call.snapshot.id, "messages": _messages(request)}
+    for name in ("temperature", "top_p", "seed", "max_tokens"):
+        if (value := getattr(sampling, name)) is not None:
+            body[name] = value
+    for name in ("presence_penalty", "frequency_penalty"):
+        if value := getattr(sampling, name):
+            body[name] = value
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if sampling.logit_bias:
+        body["logit_bias"] = {str(token): round(bias) for token, bias in sampling.logit_bias.items()}
+    if request.choices != 1:
+        body["n"] = request.choices
+    if request.prediction:
+        body["prediction"] = {"type": "content", "content": request.prediction}
     if sampling.logprobs is not None:
         body["logprobs"] = True
         body["top_logprobs"] = sampling.logprobs
     if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
         body["tool_choice"] = _tool_choice(request)
         if not request.parallel_tool_calls:
             body["parallel_tool_calls"] = False
@@ -419,11 +424,17 @@ def _add_usage(told: _Usage, before: Usage, usage: Usage) -> None:
         )
 
 
-def client_error(error: UpstreamError) -> InvalidRequest | RateLimited | EngineFailed:
+def client_error(
+    error: UpstreamError, request: GenerationRequest | None = None
+) -> InvalidRequest | RateLimited | EngineFailed:
     """What an upstream's refusal means to our client.
 
     A fault of the request is told as the upstream tells it. Its credentials, its limits and its failures are ours to
-    mend: the client learns that the engine failed, the log learns why.
+    mend: the client learns that the engine failed, the log learns why. A prompt that is longer than the upstream's
+    window has the contract's code, and where the server gives the numbers, its words.
+
+    Args:
+        request: what was asked, where it was a chat.
     """
     try:
         told = msgspec.json.decode(error.body, type=_ErrorBody).error
@@ -431,6 +442,10 @@ def client_error(error: UpstreamError) -> InvalidRequest | RateLimited | EngineF
         told = _Error(message=error.body[:500].decode("utf-8", "replace"))
     if error.status in (400, 413, 422):
         code = told.code if isinstance(told.code, str) and _CODE.fullmatch(told.code) else None
+        if request is not None and (code == "context_length_exceeded" or _TOO_LONG.search(told.message)):
+            if told.n_ctx and told.n_prompt_tokens:
+                return context_length_exceeded(told.n_ctx, told.n_prompt_tokens, request)
+            return InvalidRequest(told.message, param=request.items_param, code="context_length_exceeded")
         return InvalidRequest(told.message or "The upstream refused the request.", param=told.param, code=code)
     if error.status == 429:
         return RateLimited("The engine is over its own rate limit, please try again later.", code="rate_limit_exceeded")

@@ -45,6 +45,8 @@ class Fitted(msgspec.Struct, frozen=True):
     """Tokens of the prompt as it was sent; more than those of ``prompt`` where only passages of it are read."""
     reused: int = 0
     """Tokens of the beginning of a prompt that was read before, where only passages are read."""
+    functions: int = 0
+    """Tokens of the tools, of ``total``; counted only for a prompt that is too long."""
 
     @property
     def partly(self) -> bool:
@@ -84,18 +86,29 @@ async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> 
             request, characters = shorter, sum(map(_length, shorter.items))
             measured = await _measure(call.project_id, engine, request)
         if measured.total >= call.card.context_window:
-            raise context_length_exceeded(call.card.context_window, measured.total, request)
+            functions = await _functions(call.project_id, engine, request, measured.total)
+            raise context_length_exceeded(call.card.context_window, measured.total, request, functions)
         if measured.total > room:
             return await _read(call, engine, request, measured, room, characters)
     prompt = await prompt_tokens(engine, request)
     if drops and len(prompt) > room:
         request, prompt = await _dropped(engine, request, room, characters / len(prompt))
-    return Fitted(request, prompt, len(prompt))
+    total = len(prompt)
+    functions = await _functions(call.project_id, engine, request, total) if total >= limit else 0
+    return Fitted(request, prompt, total, functions=functions)
 
 
 async def count(call: Call, engine: TextEngine, request: GenerationRequest) -> int:
     """Tokens of a request's prompt, by the deployment's tokenizer."""
     return (await _measure(call.project_id, engine, request)).total
+
+
+async def _functions(project_id: str, engine: TextEngine, request: GenerationRequest, total: int) -> int:
+    """How many tokens of a prompt its tools take."""
+    if not request.usable_tools:
+        return 0
+    without = await _measure(project_id, engine, msgspec.structs.replace(request, tools=()))
+    return max(0, total - without.total)
 
 
 async def _measure(project_id: str, engine: TextEngine, request: GenerationRequest) -> _Measured:
@@ -239,18 +252,21 @@ async def fitted_for_upstream(
     room = window - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, window // 4)
     if characters <= room:
         return request, 0
-    total = await _count_for(upstream, request)
+    functions = 0
+    if request.usable_tools:
+        functions = await _count_text(upstream, msgspec.json.encode(request.usable_tools).decode())
+    total = functions + await _count_for(upstream, request)
     while request.truncate and total >= call.card.context_window and len(request.items) > 1:
         shorter = _without_excess(request, total, call.card.context_window)
         if shorter.items == request.items:
             break
         request, characters = shorter, sum(map(_length, shorter.items))
-        total = await _count_for(upstream, request)
+        total = functions + await _count_for(upstream, request)
     if total >= call.card.context_window:
-        raise context_length_exceeded(call.card.context_window, total, request)
+        raise context_length_exceeded(call.card.context_window, total, request, functions)
     if total <= room * 0.9:
         return request, 0
-    per_token = max(0.1, characters / max(1, total))
+    per_token = max(0.1, characters / max(1, total - functions))
     deployment = _deployment(call)
     wanted = min(deployment.read_tokens or max(READ_TOKENS, int(window * UPSTREAM_SHARE)), int(room * 0.8))
     made = await reading(
@@ -276,11 +292,14 @@ async def fitted_for_upstream(
 
 
 async def _count_for(upstream: Upstream, request: GenerationRequest) -> int:
+    return sum([await _count_text(upstream, _written(item)) for item in request.items])
+
+
+async def _count_text(upstream: Upstream, text: str) -> int:
     total = 0
-    for item in request.items:
-        for piece in segments(_written(item)):
-            ids = await upstream.tokenize(piece)
-            total += -(-len(piece) // CHARACTERS_PER_TOKEN) if ids is None else len(ids)
+    for piece in segments(text):
+        ids = await upstream.tokenize(piece)
+        total += -(-len(piece) // CHARACTERS_PER_TOKEN) if ids is None else len(ids)
     return total
 
 
@@ -331,18 +350,23 @@ def completion_budget(call: Call, fit: Fitted, window: int) -> int:
     """
     limit = min(call.card.context_window, window)
     if len(fit.prompt) >= limit:
-        raise context_length_exceeded(limit, fit.total, fit.request)
+        raise context_length_exceeded(limit, fit.total, fit.request, fit.functions)
     room = min(limit - len(fit.prompt), call.card.context_window - fit.total)
     most = min(room, call.card.max_output_of(call.snapshot))
     wanted = fit.request.sampling.max_tokens
     return most if wanted is None else min(most, wanted)
 
 
-def context_length_exceeded(limit: int, tokens: int, request: GenerationRequest) -> InvalidRequest:
+def context_length_exceeded(limit: int, tokens: int, request: GenerationRequest, functions: int = 0) -> InvalidRequest:
+    """
+    Args:
+        functions: how many of the ``tokens`` the tools take.
+    """
+    split = f" ({tokens - functions} in the messages, {functions} in the functions)" if functions else ""
     what = "messages or functions" if request.tools else "messages"
     return InvalidRequest(
-        f"This model's maximum context length is {limit} tokens. However, your messages resulted in {tokens} tokens. "
-        f"Please reduce the length of the {what}.",
+        f"This model's maximum context length is {limit} tokens. However, your messages resulted in {tokens} tokens"
+        f"{split}. Please reduce the length of the {what}.",
         param=request.items_param,
         code="context_length_exceeded",
     )

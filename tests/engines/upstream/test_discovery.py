@@ -53,6 +53,20 @@ async def test_models_and_windows(serve, connect, say) -> None:
     assert await connect(bare).window() is None
 
 
+async def test_a_window_that_only_the_properties_tell(serve, connect, say) -> None:
+    """Of servers whose list of models says what a model was trained for, not what a slot holds."""
+    models = {"data": [{"id": "a.gguf", "meta": {"n_ctx_train": 32768}}]}
+    props = {"default_generation_settings": {"n_ctx": 1_048_576}, "total_slots": 1}
+    server = await serve(routes(say, {"/v1/models": models, "/props": props}))
+    assert await connect(server).window() == 1_048_576
+    odd = await serve(routes(say, {"/v1/models": models, "/props": {"default_generation_settings": "x"}}))
+    upstream = connect(odd)
+    assert await upstream.window() is None
+    asked = len(odd.requests)
+    assert await upstream.window() is None
+    assert len(odd.requests) == asked + 1, "what a server lacks is not asked for again"
+
+
 async def test_models_of_servers_that_fail(serve, connect, say, nowhere) -> None:
     vllm = await serve(routes(say, VLLM))
     assert [model.id for model in await connect(nowhere, vllm).models()] == ["qwen"]

@@ -107,3 +107,25 @@ async def test_upstreams(walk: Walk, upstream: Scripted, strategy: WindowStrateg
     else:
         assert sent == TEXT
         assert "x-inhouse-read" not in told.headers
+
+
+@pytest.mark.parametrize(("told", "untouched"), [(1_048_576, True), (8_000, False)])
+async def test_the_window_that_an_upstream_tells_is_taken(
+    walk: Walk, upstream: Scripted, told: int, untouched: bool
+) -> None:
+    """Nobody has said how large it is; a server with the card's window gets everything as it was sent."""
+    upstream.models = [{"id": "theirs", "object": "model", "max_model_len": told}]
+    spec = UpstreamSpec(targets=[Target(upstream.url, "theirs")], retries=0)
+    await walk.platform.catalog.bindings.bind("gpt-4.1", Remote(upstream=spec, window_strategy="read"), "test")
+    client = await walk.client()
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": TEXT}]
+    body = {"model": "gpt-4.1", "messages": messages, "tools": tools}
+    answer = await client.post("/v1/chat/completions", body)
+    assert answer.status == 200
+    sent = upstream.bodies[-1]
+    if untouched:
+        assert (sent["messages"], sent["tools"]) == (messages, tools)
+    else:
+        assert len(sent["messages"][-1]["content"]) < 8_000 * 4
+    assert ("x-inhouse-read" in answer.headers) != untouched

@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 Ask = Callable[[Circuit, str, str, bytes], Awaitable[UpstreamAnswer]]
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, frozen=True):
     n_ctx: int | None = None
 
 
@@ -42,6 +42,10 @@ class _Tokens(msgspec.Struct):
 
 class _Prompt(msgspec.Struct):
     prompt: str
+
+
+class _Props(msgspec.Struct):
+    default_generation_settings: _Meta = _Meta()
 
 
 class Discovery:
@@ -86,8 +90,28 @@ class Discovery:
             listed = [model for model in models if model.url == circuit.url]
             if len(listed) > 1:
                 listed = [model for model in listed if model.id == circuit.model]
-            windows += [model.window for model in listed if model.window]
+            told = [model.window for model in listed if model.window]
+            if not told and len(listed) == 1 and (size := await self._slot_size(circuit)):
+                told = [size]
+            windows += told
         return min(windows, default=None)
+
+    async def _slot_size(self, circuit: Circuit) -> int | None:
+        """The window of one slot, as llama.cpp servers of all versions tell it; their list of models may not."""
+        now = asyncio.get_running_loop().time()
+        if self._lacking.get((circuit.url, "//props"), 0.0) > now:
+            return None
+        try:
+            answer = await self._ask(circuit, "GET", "//props", b"")
+            if found := msgspec.json.decode(answer.body, type=_Props).default_generation_settings.n_ctx:
+                return found
+        except UpstreamError as error:
+            if error.status not in (*_LACKING, 401, 403):
+                raise
+        except msgspec.MsgspecError:
+            pass
+        self._lacking[circuit.url, "//props"] = now + UNSUPPORTED_SECONDS
+        return None
 
     async def only_model(self, circuit: Circuit) -> str | None:
         """The name of the model on a server that lists exactly one; None otherwise. Raises ``EngineFailed``."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from inhouse.generation.items import GenerationRequest, Item, Message, Part, Text, ToolCall, ToolOutput
-from inhouse.generation.reading.plan import TURN, Plan, plan
+from inhouse.generation.reading.order import ordinals
+from inhouse.generation.reading.plan import TURN, Plan, plan, turns
 from inhouse.generation.reading.ranking import Index
 from inhouse.generation.reading.search import Found, Job, asks_for_all
 from inhouse.generation.reading.segments import segments
@@ -23,14 +24,15 @@ BESIDE = 200
 _SPARE = 2
 """Times the characters that are wanted, since some passages may turn out to have more tokens."""
 
-Span = tuple[int, int]
-
 
 class Passage(msgspec.Struct, frozen=True):
     source: int
     first: int
     last: int
     """Characters of the source's text."""
+    place: int = 0
+    count: int = 0
+    """It begins with number ``place`` of so many that are alike; 0 where nothing was counted."""
 
 
 class Excerpts:
@@ -85,9 +87,9 @@ class Excerpts:
 
     def with_passages(self, count: int) -> GenerationRequest:
         """The request with the best ``count`` passages, in the order of the prompt."""
-        chosen: dict[int, list[Span]] = {}
+        chosen: dict[int, list[Passage]] = {}
         for passage in self._found[:count]:
-            chosen.setdefault(passage.source, []).append((passage.first, passage.last))
+            chosen.setdefault(passage.source, []).append(passage)
         items = self._request.items
         kept = self._kept(items, chosen)
         out: list[Item] = []
@@ -103,7 +105,7 @@ class Excerpts:
             out.append(shown)
         return msgspec.structs.replace(self._request, items=tuple(out))
 
-    def _kept(self, items: Sequence[Item], chosen: Mapping[int, list[Span]]) -> set[int]:
+    def _kept(self, items: Sequence[Item], chosen: Mapping[int, list[Passage]]) -> set[int]:
         """Places of the items of which something is read."""
         sources = self._plan.sources
         kept = set(self._plan.whole) | {sources[number].item for number in chosen}
@@ -138,7 +140,7 @@ class Excerpts:
         sources = self._plan.sources
         return max(range(len(sources)), key=lambda number: sources[number].last - sources[number].first, default=None)
 
-    def _shown(self, at: int, item: Item, chosen: Mapping[int, list[Span]]) -> Item:
+    def _shown(self, at: int, item: Item, chosen: Mapping[int, list[Passage]]) -> Item:
         numbers = self._sources.get(at, [])
         if isinstance(item, ToolCall) or not numbers:
             return item
@@ -152,23 +154,25 @@ class Excerpts:
         ]
         return msgspec.structs.replace(item, parts=tuple(parts))
 
-    def _written(self, number: int, chosen: Mapping[int, list[Span]]) -> str:
+    def _written(self, number: int, chosen: Mapping[int, list[Passage]]) -> str:
         """A text with marks in the place of what is left out."""
         source = self._plan.sources[number]
-        found = sorted(chosen.get(number, ()))
+        found = sorted(chosen.get(number, ()), key=lambda each: each.first)
         if not found and source.first == 0 and source.last == len(source.text):
-            found = [(0, min(source.last, BESIDE))]  # it is there only because of its neighbour
+            found = [Passage(number, 0, min(source.last, BESIDE))]  # it is there only because of its neighbour
         if number == self._noted_source():
             before, after = source.text[: source.first], source.text[source.last :]
             return "\n\n".join(part for part in (before.strip("\n"), self._notes, after.strip("\n")) if part)
-        spans = [(0, source.first), *found, (source.last, len(source.text))]
+        edges = Passage(number, 0, source.first), Passage(number, source.last, len(source.text))
         out: list[str] = []
         end = 0
-        for first, last in spans:
-            if first > end:
-                out.append(f"\n{self._mark(first - end)}\n")
-            out.append(source.text[max(first, end) : last])
-            end = max(end, last)
+        for each in (edges[0], *found, edges[1]):
+            if each.first > end:
+                out.append(f"\n{self._mark(each.first - end)}\n")
+            if each.place:
+                out.append(f"[number {each.place} of {each.count} that are alike]\n")
+            out.append(source.text[max(each.first, end) : each.last])
+            end = max(end, each.last)
         return "".join(out).strip("\n")
 
     def _mark(self, characters: int) -> str:
@@ -204,14 +208,34 @@ async def excerpts(
     Raises:
         SearchFailed
     """
+    folder = None if vectors is None else str(vectors)
     made = plan(request.items, most_whole)
+    wanted = _SPARE * characters
+    if asks_for_all(made.question):
+        wanted = max(wanted, characters_of_all)
+    elif ordinals(made.question) and any(_said(item, "assistant") for item in request.items):
+        # What is to be counted may stand in the last turns, too; so these are searched with all others.
+        every = plan(request.items, most_whole, last_turns=0)
+        passages = await _passages(shelf, project_id, request.items, every, wanted, folder, further)
+        if any(each.place for each in passages):
+            return Excerpts(request, every, passages, per_token)
+    passages = await _passages(shelf, project_id, request.items, made, wanted, folder, further)
+    return Excerpts(request, made, passages, per_token)
+
+
+async def _passages(
+    shelf: Shelf, project_id: str, items: tuple[Item, ...], made: Plan, wanted: int, vectors: str | None, further: str
+) -> list[Passage]:
     texts: list[str] = []
     origin: list[tuple[int, int]] = []
     """Of each text the number of its source, and where it begins there."""
     keys: list[Key | None] = []
     indexes: list[Index | None] = []
+    edges: list[tuple[int, str]] = []
     for number, source in enumerate(made.sources):
         at = source.first
+        if source.first:
+            edges.append((len(texts), source.text[: source.first]))
         for segment in segments(source.searched):
             if segment:
                 key = content_key(project_id, segment) if len(segment) >= REMEMBERED else None
@@ -220,20 +244,27 @@ async def excerpts(
                 texts.append(segment)
                 origin.append((number, at))
             at += len(segment)
+        if source.last < len(source.text):
+            edges.append((len(texts), source.text[source.last :]))
     if not texts:
-        return Excerpts(request, made, [], per_token)
+        return []
+    of_items = turns(items)
+    said = [of_items[made.sources[number].item] for number, _ in origin]
+    question = f"{made.question} {further}" if further else made.question
     async with shelf.searches:
-        wanted = _SPARE * characters
-        if asks_for_all(made.question):
-            wanted = max(wanted, characters_of_all)
-        question = f"{made.question} {further}" if further else made.question
-        found = await searched(Job(texts, indexes, question, wanted, None if vectors is None else str(vectors)))
+        found = await searched(Job(texts, indexes, question, wanted, vectors, said if any(said) else [], edges))
     _keep(shelf, keys, found)
-    passages = [
-        Passage(origin[text][0], origin[text][1] + first, origin[text][1] + last)
-        for text, first, last in found.passages
+    places = {each.passage: each for each in found.places}
+    return [
+        Passage(
+            source=origin[text][0],
+            first=origin[text][1] + first,
+            last=origin[text][1] + last,
+            place=places[at].place if at in places else 0,
+            count=places[at].count if at in places else 0,
+        )
+        for at, (text, first, last) in enumerate(found.passages)
     ]
-    return Excerpts(request, made, passages, per_token)
 
 
 def _keep(shelf: Shelf, keys: Sequence[Key | None], found: Found) -> None:

@@ -44,16 +44,17 @@ class Plan(msgspec.Struct, frozen=True):
     question: str
 
 
-def plan(items: tuple[Item, ...], most_whole: int) -> Plan:
+def plan(items: tuple[Item, ...], most_whole: int, last_turns: int = LAST_TURNS) -> Plan:
     """
     Args:
         most_whole: characters that may be read whole. Of instructions and turns that do not fit in it, passages are
             read.
+        last_turns: before the question that are read whole, if they are short.
     """
     asked = max((at for at, item in enumerate(items) if _is(item, "user")), default=len(items) - 1)
     left = most_whole
     whole: set[int] = set()
-    for at in _by_importance(items, asked):
+    for at in _by_importance(items, asked, last_turns):
         size = _length(items[at])
         limit = QUESTION if at == asked else TURN
         if _is(items[at], "system", "developer"):
@@ -82,6 +83,21 @@ def plan(items: tuple[Item, ...], most_whole: int) -> Plan:
     return Plan(frozenset(whole), sources, said)
 
 
+def turns(items: tuple[Item, ...]) -> list[int]:
+    """For each item the number of the user's short message that it is, the negative one where it came of that message,
+    0 for all else. What is long is a document, of which passages are counted, not a message."""
+    found: list[int] = []
+    turn = 0
+    for item in items:
+        if _is(item, "user"):
+            short = _length(item) <= TURN
+            turn = len(found) + 1 if short else 0
+            found.append(turn)
+        else:
+            found.append(0 if _is(item, "system", "developer") else -turn)
+    return found
+
+
 def asks(texts: list[str]) -> str:
     """The question in the texts around a document: sentences that end with a question mark; without any, the first
     and the last paragraph."""
@@ -91,7 +107,7 @@ def asks(texts: list[str]) -> str:
     return " ".join(dict.fromkeys([each[0][:HEAD] for each in found] + [each[-1][-TAIL:] for each in found]))
 
 
-def _by_importance(items: tuple[Item, ...], asked: int) -> Iterator[int]:
+def _by_importance(items: tuple[Item, ...], asked: int, last_turns: int) -> Iterator[int]:
     """Places of what is read whole if it fits: the question, instructions, what came after the question, the turns
     before it."""
     if not items:
@@ -101,7 +117,7 @@ def _by_importance(items: tuple[Item, ...], asked: int) -> Iterator[int]:
     yield from range(len(items) - 1, asked, -1)
     turns = 0
     for at in range(asked - 1, -1, -1):
-        if turns >= LAST_TURNS:
+        if turns >= last_turns:
             return
         if isinstance(items[at], Message) and not _is(items[at], "system", "developer"):
             yield at

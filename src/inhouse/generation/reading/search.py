@@ -6,6 +6,7 @@ import re
 import sys
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from inhouse.generation.reading.order import MOST_ALIKE, Counted, Ordinal, Sentence, counted, ordinals, sentences
 from inhouse.generation.reading.ranking import STOP, Corpus, Index, hash_of, index, words_of
 
 if TYPE_CHECKING:
@@ -31,12 +33,16 @@ FLOOR = 0.15
 """Of the best score: passages below it have little to do with the question, and would only mislead a small model."""
 CLOSE, CLOSE_FLOOR = 0.3, 0.7
 """The least cosine of a sentence with the question, and the least part of the best one's."""
+OTHERS = 0.6
+"""Of the best score that one of many that are alike has: what else is read where they were counted."""
 SPREAD_SHARE = 0.7
 """Of the characters, spread evenly over the prompt where the question is about all of it."""
 _SENTENCES = 48
 """That are looked at by meaning."""
 _BEFORE, _AFTER = 80, 160
 """Characters around such a sentence that are read with it."""
+_SECTION, _MARKUP = 3, 8
+"""Passages that are read of what follows a heading, and characters that mark one."""
 _HOP_TERMS = 12
 _HOP_FROM = 3
 """Passages whose words the next search takes."""
@@ -67,13 +73,26 @@ Span = tuple[int, int, int]
 
 class Job(msgspec.Struct, array_like=True):
     """``indexes`` holds None for each text that was not indexed yet. ``characters`` is how much may be read.
-    ``vectors`` is the folder of word vectors, if they are at hand."""
+    ``vectors`` is the folder of word vectors, if they are at hand. ``turns``: for each text the number of the user's
+    message that it is a part of, or the negative one of that which it answers; 0 for what stands in no turn. Empty
+    where nothing was said but the question. ``edges``: what is read anyway, and counts where places are asked for; with
+    the number of the text before which it stands."""
 
     texts: list[str]
     indexes: list[Index | None]
     question: str
     characters: int
     vectors: str | None = None
+    turns: list[int] = []
+    edges: list[tuple[int, str]] = []
+
+
+class Place(msgspec.Struct, array_like=True, frozen=True):
+    """``passage`` (its number in ``Found.passages``) begins with number ``place`` of ``count`` that are alike."""
+
+    passage: int
+    place: int
+    count: int
 
 
 class Found(msgspec.Struct, array_like=True):
@@ -81,11 +100,13 @@ class Found(msgspec.Struct, array_like=True):
 
     ``passages``: number of the text, first character and character after the last one, the best first.
     ``whole``: whether they are spread over the whole because the question is about all of it.
+    ``places``: of passages that were asked for by their place among others that are alike.
     """
 
     indexes: list[Index | None]
     passages: list[Span]
     whole: bool
+    places: list[Place] = []
 
 
 def asks_for_all(question: str) -> bool:
@@ -106,7 +127,8 @@ def search(job: Job) -> Found:
         made.append(None if kept is given else kept)
         indexes.append(kept)
     finder = _Finder(job, indexes, vectors)
-    return Found(made, finder.find(), finder.whole)
+    passages = finder.find()
+    return Found(made, passages, finder.whole, finder.places)
 
 
 def _vectors(folder: Path) -> WordVectors | None:
@@ -131,6 +153,7 @@ class _Finder:
         self._left = job.characters
         self._chosen: dict[int, Span] = {}
         self.whole = asks_for_all(job.question)
+        self.places: list[Place] = []
 
     def find(self) -> list[Span]:
         total = self._job.characters
@@ -140,6 +163,8 @@ class _Finder:
             self._spread(int(total * SPREAD_SHARE))
             self._take(scores, self._left)
             return list(self._chosen.values())
+        if counted := self._counted():
+            return self._by_order(counted, words, scores)
         share = self._meaning_share(words, scores)
         by_words = self._take(scores, int(total * (1 - HOP_SHARE - share)))
         by_meaning = self._mean(int(total * share)) if share else []
@@ -161,6 +186,97 @@ class _Finder:
             return list(self._chosen.values())
         hops = [(taken, HOP_SHARE / HOPS) for taken in by_hops]
         return self._woven([(by_words, 1 - HOP_SHARE - share), *hops, (by_meaning, share)])
+
+    def _counted(self) -> list[Counted]:
+        """What the question asks for by its place among others that are alike; nothing if one of them is not there."""
+        found = [self._count_out(wanted) for wanted in ordinals(self._job.question)]
+        return [] if None in found else [each for each in found if each is not None]
+
+    def _count_out(self, wanted: Ordinal) -> Counted | None:
+        least = 1 if self._job.turns and len(wanted.terms) == 1 else 2
+        held = Counter[int]()
+        for mark in {hash_of(term) for term in wanted.terms}:
+            held.update(self._corpus.count(array("I", [mark]).tobytes()).keys())
+        by_count = sorted((each for each in held if held[each] >= least), key=lambda each: -held[each])
+        if len(by_count) > MOST_ALIKE:  # those with more of the words only
+            least = held[by_count[MOST_ALIKE]] + 1
+        candidates: list[Sentence] = []
+        for passage in (each for each in by_count if held[each] >= least):
+            text, first, last = self._span(passage)
+            candidates += [Sentence(text, *each) for each in sentences(self._job.texts[text], first, last)]
+        texts, turns = self._job.texts, self._job.turns
+        before = list(range(len(texts)))
+        if edges := self._job.edges:
+            before += [at for at, _ in edges]
+            candidates += [
+                Sentence(number, *each)
+                for number, (_, edge) in enumerate(edges, len(texts))
+                for each in sentences(edge, 0, len(edge))
+                if not ordinals(edge[each[0] : each[1]])  # the question itself
+            ]
+            texts = [*texts, *(edge for _, edge in edges)]
+            turns = [*turns, *(0 for _ in edges)] if turns else []
+        candidates.sort(key=lambda each: (before[each.text], -each.text, each.first))
+        return counted(wanted, _of_turns(candidates, turns, texts) if turns else candidates, texts, least)
+
+    def _by_order(self, found: Sequence[Counted], words: Sequence[str], scores: Sequence[float]) -> list[Span]:
+        """Those that were asked for, each with what follows it or was answered; then what else the question needs,
+        without the others that are alike."""
+        out: list[Span] = []
+        alike = {sentence for each in found for sentence in each.alike if sentence.text < len(self._starts)}
+        for each in found:
+            if each.sentence not in alike:
+                continue  # it is read anyway
+            spans = self._around(each.sentence, sorted(alike), self._left // len(found))
+            self.places.append(Place(len(out), each.place, len(each.alike)))
+            out += [span for span in spans if span not in out]
+        self._left -= sum(last - first for _, first, last in out)
+        without = {self._passage_at(each.text, each.first) for each in alike}
+        best = max((scores[each] for each in without), default=0.0)
+        without |= (read := {self._passage_at(text, at) for text, at, _ in out})
+        others = [0.0 if at in without or score < OTHERS * best else score for at, score in enumerate(scores)]
+        taken = self._take(others, self._left)
+        asked = {hash_of(word) for word in words}
+        frontier = [float(at in read or at in taken) for at in range(len(scores))]
+        if further := self._further(frontier, asked):
+            led_to = self._corpus.scores(further)
+            most = min(self._left, int(HOP_SHARE * self._job.characters))
+            taken += self._take([0.0 if at in without else score for at, score in enumerate(led_to)], most)
+        return [*out, *(self._chosen[each] for each in taken)]
+
+    def _passage_at(self, text: int, character: int) -> int:
+        return self._first[text] + bisect_right(self._starts[text], character) - 1
+
+    def _around(self, sentence: Sentence, alike: Sequence[Sentence], most: int) -> list[Span]:
+        """A sentence with what belongs to it: its answer if it was said in a turn, what follows it up to the next one
+        that is alike otherwise. In pieces of a passage's length."""
+        turns = self._job.turns
+        text, first, last = sentence
+        if turns and turns[text]:
+            spans = [
+                span
+                for number, turn in enumerate(turns)
+                if abs(turn) == abs(turns[text])
+                for span in map(self._span, range(self._first[number], self._first[number + 1]))
+            ]
+        else:
+            passage = self._passage_at(text, first)
+            _, begin, end = self._span(passage)
+            headed = first - begin < _MARKUP and self._job.texts[text][last : last + 1] == "\n"
+            pieces = _SECTION if headed else 2 if end - last < _AFTER else 1
+            following = [each.first for each in alike if each.text == text and each.first > first]
+            stop = min(following, default=len(self._job.texts[text]))
+            numbers = range(passage, min(passage + pieces, self._first[text + 1]))
+            spans = [(text, max(first, low), min(stop, high)) for _, low, high in map(self._span, numbers)]
+        out: list[Span] = []
+        for span in spans:
+            if span[2] <= span[1]:
+                continue
+            most -= span[2] - span[1]
+            if out and most < 0:
+                break
+            out.append(span)
+        return out
 
     def _woven(self, lists: list[tuple[list[int], float]]) -> list[Span]:
         """Passages of several lists, so that each beginning of the result has of each list about its share."""
@@ -276,3 +392,19 @@ class _Finder:
         for words, count in zip(sentences, counts, strict=True):
             if most and count == most:
                 yield from (word for word in words if len(word) > 2 and word not in STOP and hash_of(word) not in asked)
+
+
+def _of_turns(candidates: Sequence[Sentence], turns: Sequence[int], texts: Sequence[str]) -> list[Sentence]:
+    """What is counted in a conversation: the user's messages; if those do not have the words, what stands outside of
+    the turns; else what was answered. A message that itself names a place speaks of them and is none of them."""
+    own = {
+        each for each in candidates if not turns[each.text] or not ordinals(texts[each.text][each.first : each.last])
+    }
+    said: dict[int, Sentence] = {}
+    for each in candidates:
+        if each in own and turns[each.text] > 0:
+            said.setdefault(turns[each.text], each)
+    if len(said) > 1:
+        return list(said.values())
+    outside = [each for each in candidates if not turns[each.text]]
+    return outside if len(outside) > 1 else [each for each in own if turns[each.text] < 0]
