@@ -38,6 +38,9 @@ MAKEFLAGS += --jobs=2
 serve: $(SERVE)
 	@exec $(BIN)/inhouse serve --data-dir '$(DATA_DIR)' $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
+# Every server that tests start would compile everything anew.
+test soak: export PYTHONDONTWRITEBYTECODE =
+
 test: $(TEST) $(PEERS)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 

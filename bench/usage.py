@@ -224,10 +224,12 @@ async def main() -> None:
             await database.write(lambda connection: fill(connection, made.organization_id, start, options.rows))
         if database.dialect == "postgresql":
             await database.write(lambda connection: connection.execute(text("ANALYZE")) and None)
-        rows, kept, totals = [
-            await database.read(lambda c, table=table: c.execute(select(func.count()).select_from(table)).scalar())
-            for table in (calls, usage_rollups, usage_totals)
-        ]
+
+        def counted(connection: Connection) -> list[int]:
+            tables = calls, usage_rollups, usage_totals
+            return [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]
+
+        rows, kept, totals = await database.read(counted)
         print(
             f"{database.dialect}: {rows:,} calls, {kept:,} sums and {totals:,} totals, "
             f"made in {time.perf_counter() - began:.0f} s\n"

@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 
 from inhouse.access import Access
 from inhouse.access.keys import PREFIXES
-from inhouse.cli import app, common
+from inhouse.cli import common
 from inhouse.cli import models as models_module
+from inhouse.cli.commands import app
 from inhouse.doctor import Check
 from inhouse.engines.weights import WeightsCache, find_manifest
 from inhouse.storage.database import Database

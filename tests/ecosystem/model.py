@@ -98,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             answer = {"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage}
             self._send("application/json", json.dumps(answer).encode())
             return
-        deltas = [{"tool_calls": [{"index": 0, **call}]} for call in message.get("tool_calls", [])]
+        deltas: list[dict[str, Any]] = [
+            {"tool_calls": [{"index": 0, **call}]} for call in message.get("tool_calls", [])
+        ]
         deltas += [{"content": word + " "} for word in (message.get("content") or "").split(" ") if word]
         chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
         chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}], "usage": usage})
