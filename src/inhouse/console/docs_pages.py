@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Get started": ("quickstart", "console", "migration"),
-    "Guides": ("responses", "tools", "files", "embeddings", "moderation", "audio", "websocket", "webhooks"),
+    "Guides": ("responses", "codex", "tools", "files", "embeddings", "moderation", "audio", "websocket", "webhooks"),
     "Operate": ("administration", "limits", "ledger", "settings", "performance", "architecture"),
 }
 MORE = "More"
