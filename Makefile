@@ -1,4 +1,5 @@
 # make serve    everything that is missing, then the server         (PORT=8080 HOST=0.0.0.0 DATA_DIR=/srv/inhouse)
+# make install  everything that is missing, and no more      (for services and images, see docs/deployment.md)
 # make test     everything that tests need, then all tests          (ARGS="tests/storage -k sqlite" WORKERS=4)
 # make soak     the tests that kill servers, ten times as often
 # make codex    the Codex CLI, some 400 MB, so that `make test` runs it too
@@ -33,10 +34,14 @@ BESIDE = --quiet $(LOCKED) --no-compile
 # What does not wait for each other is installed and checked two at a time.
 MAKEFLAGS += --jobs=2
 
-.PHONY: serve test soak codex ray llamaindex check style types floors surface bench docs lock clean
+.PHONY: serve install test soak codex ray llamaindex check style types floors surface bench docs lock clean
 
 serve: $(SERVE)
 	@exec $(BIN)/inhouse serve --data-dir '$(DATA_DIR)' $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
+
+# Compiled here, because who runs a service may not write where it lies.
+install: $(SERVE)
+	@$(BIN)/python -m compileall -q src
 
 # Every server that tests start would compile everything anew.
 test soak: export PYTHONDONTWRITEBYTECODE =
