@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 GROUPS = {
     "Get started": ("quickstart", "console", "migration"),
     "Guides": ("responses", "codex", "tools", "files", "embeddings", "moderation", "audio", "websocket", "webhooks"),
-    "Operate": ("administration", "limits", "ledger", "settings", "performance", "architecture"),
+    "Operate": (
+        "deployment",
+        "troubleshooting",
+        "administration",
+        "limits",
+        "ledger",
+        "settings",
+        "performance",
+        "architecture",
+    ),
 }
 MORE = "More"
 """The group of files that no group names."""

@@ -1,0 +1,111 @@
+"""The guides for who runs a server name only what there is: messages, settings, commands, metrics."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from inhouse.cli.commands import app
+from inhouse.metering.metrics import Metrics
+from inhouse.settings import FIELDS, load
+from inhouse.settings.reading import CONFIG_VARIABLE, VARIABLES
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("deployment", "troubleshooting")
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+@cache
+def said() -> list[str]:
+    """Every text in the code, with … where something is put in."""
+    found: list[str] = []
+    for file in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                found.append("".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return [plain(text) for text in found]
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\W*…\W*", "…", " ".join(text.split()))
+
+
+def is_said(message: str) -> bool:
+    return any(plain(message).strip("…") in text for text in said())
+
+
+MESSAGES = re.findall(r"\*\*`([^`]+)`\*\*", page("troubleshooting"))
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_is_one_that_the_code_says(message: str) -> None:
+    assert re.search(r"\w{4,}", message), "nothing to look for"
+    assert is_said(message)
+
+
+def test_what_nobody_says_is_found_out() -> None:
+    assert len(MESSAGES) > 40
+    assert is_said("cannot listen on …:…")
+    assert not is_said("cannot hear on …:…")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_settings_are_there(name: str) -> None:
+    text = page(name)
+    sections = {path.partition(".")[0] for path in FIELDS if "." in path}
+    for path in re.findall(rf"`((?:{'|'.join(sections)})\.[a-z_]+)\b", text):
+        assert path in FIELDS, path
+    for variable in re.findall(r"INHOUSE_[A-Z_]+", text):
+        assert variable in VARIABLES or variable == CONFIG_VARIABLE, variable
+
+
+def test_settings_files_can_be_loaded(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", page("deployment"), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        file = tmp_path / "inhouse.toml"
+        file.write_text(block)
+        settings = load(environ={CONFIG_VARIABLE: str(file)})
+        if "limits" in tomllib.loads(block):
+            assert settings.limits.processes == 2
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_are_there(name: str) -> None:
+    root = typer.main.get_command(app)
+    commands = re.findall(r"(?:^|`|bin/)inhouse ((?:[a-z][a-z-]* ?)+)((?:[^`#\n\\]|\\\n)*)", page(name), re.MULTILINE)
+    assert commands
+    for words, rest in commands:
+        command: click.Command = root
+        for word in words.split():
+            if not hasattr(command, "commands"):
+                break  # an argument
+            assert word in command.commands, f"inhouse {words}"
+            command = command.commands[word]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {*re.findall(r"(?<!\S)--[a-z-]+", rest)} <= known, f"inhouse {words}{rest}"
+
+
+def test_metrics_are_there() -> None:
+    families = {family.name: family.type for family in Metrics().registry.collect()}
+    named = set(re.findall(r"\binhouse_[a-z_]+", page("deployment") + page("troubleshooting")))
+    assert len(named) > 8
+    for metric in named:
+        plain = re.sub(r"_(total|bucket)$", "", metric)
+        kind = families.get(plain)
+        assert kind is not None, metric
+        assert metric.endswith("_total") is (kind == "counter"), metric
+    assert set(families) <= {re.sub(r"_(total|bucket)$", "", metric) for metric in named}
