@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from inhouse.access import Access
@@ -39,7 +39,7 @@ from inhouse.api.inside import Inside
 from inhouse.api.models.routes import Models
 from inhouse.api.moderations.routes import Moderations
 from inhouse.api.moderations.service import ModerationsService
-from inhouse.api.openapi import document
+from inhouse.api.openapi import whole_document, whole_json
 from inhouse.api.operation import Operation, operations_of
 from inhouse.api.organization.faces import organization_faces
 from inhouse.api.responses.background import Background
@@ -96,6 +96,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
+
+WARM_AFTER_S = 3.0
+"""Seconds between a start, with all models that are to be ready, and the making of what pages need."""
 
 _NEAR: dict[str, tuple[Network, ...]] = {"public": (), "loopback": LOOPBACK, "private": PRIVATE}
 
@@ -192,13 +195,13 @@ class Platform:
             settings.console,
             self.access.project_name,
             self.limits.standing,
-            document,
+            whole_document,
             Behind(self.budgets, self.webhooks, self.serving, self._recent_responses),
         )
         self._site = Starlette(
             routes=[
                 Route("/", lambda request: RedirectResponse("/models")),
-                Route("/openapi.json", lambda request: JSONResponse(document())),
+                Route("/openapi.json", lambda request: Response(whole_json(), media_type="application/json")),
                 *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
                 *console.routes(missing=_missing(operations, hosts.kinds)),
             ]
@@ -272,6 +275,9 @@ class Platform:
             await self.engines.inspect(each.deployment)
         for deployment in wanted:
             await self.engines.preload(deployment)
+        # Whoever opens the API reference first would wait for it; the first requests should not.
+        await asyncio.sleep(WARM_AFTER_S)
+        await asyncio.to_thread(self.console.warm)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

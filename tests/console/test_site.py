@@ -114,6 +114,25 @@ async def test_wrong_keys_cannot_be_tried_for_ever(running: Running) -> None:
     assert (await browser.sign_in(running.key)).status_code == 429
 
 
+async def test_wrong_keys_at_once_are_no_more(running: Running) -> None:
+    browser = running.browser()
+    csrf = await browser.token("/sign-in")
+    answers = await asyncio.gather(*(browser.post("/sign-in", csrf=csrf, key="sk-proj-wrong") for _ in range(30)))
+    assert sorted(each.status_code for each in answers) == [401] * 10 + [429] * 20
+
+
+async def test_the_reference_is_made_when_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inhouse.app.WARM_AFTER_S", 0.0)
+    async with running_site(tmp_path) as running:
+        while not (reference := running.platform.console.reference).is_warm:
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr("inhouse.api.openapi.document", None)
+        monkeypatch.setattr(reference, "_document", None)
+        browser = running.browser()
+        assert (await browser.get("/reference/files")).status_code == 200
+        assert (await browser.get("/openapi.json")).json()["paths"].keys() >= {"/files", "/responses"}
+
+
 async def test_signing_in_leads_nowhere_else(running: Running) -> None:
     for to in ["https://evil.test/", "//evil.test", "/\\evil.test", "javascript:alert(1)", "/a\nb", ""]:
         assert (await running.browser().sign_in(running.key, to)).headers["location"] == "/dashboard"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -99,6 +100,17 @@ def document(
     if webhooks:
         told["webhooks"] = {name: _webhook(schemas.of(type)) for name, type in webhooks.items()}
     return told
+
+
+@cache
+def whole_document() -> Document:
+    """``document()`` of everything, made once in a process, which takes a fifth of a second. Not to be changed."""
+    return document()
+
+
+@cache
+def whole_json() -> bytes:
+    return msgspec.json.encode(whole_document())
 
 
 def _webhook(schema: Document) -> Document:

@@ -11,15 +11,18 @@ import time
 from sqlalchemy import Connection, delete, func, insert, select
 
 from inhouse.kit.ids import new_id
-from inhouse.storage.database import Database
+from inhouse.storage.database import Database, lock
 from inhouse.storage.schema import sign_in_failures
 
 
 class Attempts:
-    """Failures by name: an address of the network, or of a person. Kept as digests, for as long as they count.
+    """Attempts by name: an address of the network, or of a person. Kept as digests, for as long as they count.
+
+    An attempt counts from its beginning, and no longer once it was right: of any that are made at the same time, no
+    more than ``most`` are looked at.
 
     Args:
-        most: failures in ``window_s`` seconds after which ``tired`` says so.
+        most: failures in ``window_s`` seconds after which there are no more attempts.
     """
 
     def __init__(self, database: Database, most: int = 10, window_s: float = 60.0) -> None:
@@ -27,25 +30,31 @@ class Attempts:
         self._most = most
         self._window_us = round(window_s * 1_000_000)
 
-    async def tired(self, *names: str) -> bool:
-        since, digests = _now() - self._window_us, [_digest(name) for name in names]
+    async def begin(self, *names: str) -> list[str] | None:
+        """Count an attempt for each name; what to ``forgive`` if it is right. None, and nothing counted, where any of
+        them has failed too often."""
+        digests = sorted(map(_digest, names))
         found = sign_in_failures.c
-        counts = (
-            select(func.count())
-            .where(found.name.in_(digests), found.failed_at > since)
-            .group_by(found.name)
-            .having(func.count() >= self._most)
-        )
-        return await self._database.read(lambda connection: connection.execute(counts.limit(1)).first() is not None)
 
-    async def failed(self, *names: str) -> None:
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> list[str] | None:
+            for digest in digests:  # in one order everywhere, so that nobody waits for each other
+                lock(connection, f"attempts {digest}")
             now = _now()
-            connection.execute(delete(sign_in_failures).where(sign_in_failures.c.failed_at <= now - self._window_us))
-            rows = [{"id": new_id("failure_"), "name": _digest(name), "failed_at": now} for name in names]
+            connection.execute(delete(sign_in_failures).where(found.failed_at <= now - self._window_us))
+            counts = select(func.count()).where(found.name.in_(digests)).group_by(found.name)
+            if connection.execute(counts.having(func.count() >= self._most).limit(1)).first() is not None:
+                return None
+            ids = [new_id("failure_") for _ in digests]
+            rows = [{"id": id, "name": name, "failed_at": now} for id, name in zip(ids, digests, strict=True)]
             connection.execute(insert(sign_in_failures), rows)
+            return ids
 
-        await self._database.write(work)
+        return await self._database.write(work)
+
+    async def forgive(self, attempt: list[str]) -> None:
+        """It was right, so it counts for nothing."""
+        statement = delete(sign_in_failures).where(sign_in_failures.c.id.in_(attempt))
+        await self._database.write(lambda connection: connection.execute(statement))
 
 
 def _digest(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from functools import cached_property
@@ -80,6 +81,7 @@ class Reference:
         self.site = site
         self._document = document
         self.scores = load_scores()
+        self.is_warm = False
         self._made: dict[str, dict[str, dict[str, str]]] = {}
         self._texts: dict[str, dict[str, Markup]] = {}
         self._forms: dict[str, dict[str, Tried | None]] = {}
@@ -101,7 +103,16 @@ class Reference:
                     found.setdefault(told["tags"][0], []).append(_entry(method, path, told, schemas))
         return [Family(name, slug_of(name), entries) for name, entries in found.items()]
 
+    def warm(self) -> None:
+        """Read the document, so that no page has to. Blocks for a quarter of a second; for a thread."""
+        self.is_warm = bool(self.families)
+
+    async def _warmed(self) -> None:
+        if not self.is_warm:
+            await asyncio.to_thread(self.warm)
+
     async def index(self, request: Request) -> Response:
+        await self._warmed()
         query = request.query_params.get("q", "").strip()[:200]
         words = query.casefold().split()
         found = [
@@ -123,6 +134,7 @@ class Reference:
         )
 
     async def family(self, request: Request) -> Response:
+        await self._warmed()
         slug = request.path_params["family"]
         family = next((each for each in self.families if each.slug == slug), None)
         if family is None:

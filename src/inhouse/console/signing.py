@@ -56,19 +56,20 @@ class Signing:
             return await self._form(request, 403, _WORN, "")
         to, email = fields.get("next", ""), fields.get("email")
         names = [_address(request)] if email is None else [_address(request), f"person {email.strip().lower()[:320]}"]
-        if await self._attempts.tired(*names):
+        attempt = await self._attempts.begin(*names)
+        if attempt is None:
             return await self._form(request, 429, "Too many wrong attempts. Wait a minute.", to, email=email)
         if email is not None:
             user_id = await self.accounts.check(email, fields.get("password", ""))
             if user_id is None:
-                await self._attempts.failed(*names)
                 return await self._form(request, 401, "No account has this address and password.", to, email=email)
+            await self._attempts.forgive(attempt)
             return await self.admit(request, to, user_id=user_id)
         key = fields.get("key", "").strip()
         caller = await self.door.prove(key)
         if caller is None:
-            await self._attempts.failed(*names)
             return await self._form(request, 401, "This key is not valid here.", to, with_key=True)
+        await self._attempts.forgive(attempt)
         before = await self.door.who(request)
         held = before.keys if before and before.organization_id == caller.organization_id else Keys()
         return await self.admit(request, to, Keys(held.project, key) if caller.admin else Keys(key, held.admin))
@@ -104,16 +105,18 @@ class Signing:
         if fields is None:
             return await self._welcome(request, 403, _WORN, "")
         token = fields.get("token", "")
-        if await self._attempts.tired(_address(request)):
+        attempt = await self._attempts.begin(_address(request))
+        if attempt is None:
             return await self._welcome(request, 429, "Too many wrong attempts. Wait a minute.", token, **_said(fields))
         if fields.get("password") != fields.get("again"):
+            await self._attempts.forgive(attempt)
             problem = "The two passwords are not the same."
             return await self._welcome(request, 400, problem, token, **_said(fields))
         try:
             user_id = await self.accounts.redeem(token, password=fields.get("password", ""), **_said(fields))
         except APIError as error:
-            await self._attempts.failed(_address(request))
             return await self._welcome(request, 400, error.message, token, **_said(fields))
+        await self._attempts.forgive(attempt)
         return await self.admit(request, "/dashboard", user_id=user_id)
 
     async def _welcome(

@@ -77,11 +77,15 @@ class Site:
         self.operations = Operations(v1)
         self._project_name = project_name
         self.standing = standing
-        self._document = document
         self.behind = behind
         self._url = settings.url.rstrip("/")
+        self.reference = Reference(self, document)
         self._signing = Signing(self.pages, self.door, self.accounts, Attempts(database), settings.provider)
         self._provider = Provider(settings, self._signing, self.accounts) if settings.provider else None
+
+    def warm(self) -> None:
+        """Make what costs the first reader of a page a moment. Blocks; for a thread."""
+        self.reference.warm()
 
     async def close(self) -> None:
         if self._provider is not None:
@@ -121,6 +125,6 @@ class Site:
             *(route for page in (Batches, Hooks, Members, Money, Stores) for route in page(self).routes()),
             *Playground(self).routes(),
             *Docs(self).routes(),
-            *Reference(self, self._document).routes(),
+            *self.reference.routes(),
             Mount(PREFIX, Gateway(self.v1, self.door)),
         ]
