@@ -30,6 +30,10 @@ FLAGS = (
 )
 
 
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, "")}
+"""By their names, the codes and texts that Chromium wants of them."""
+
+
 class Page:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -68,6 +72,13 @@ class Page:
 
     async def fill(self, selector: str, text: str) -> None:
         await self.evaluate(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
+
+    async def key(self, name: str, *, shift: bool = False) -> None:
+        """One stroke on the keyboard: a key of ``KEYS``."""
+        number, text = KEYS[name]
+        told = {"key": name, "code": name, "windowsVirtualKeyCode": number, "modifiers": 8 if shift else 0}
+        await self.ask("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **told)
+        await self.ask("Input.dispatchKeyEvent", type="keyUp", **told)
 
     async def shape(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         """As a window of this size, of a person who prefers dark or light."""

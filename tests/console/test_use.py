@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.chromium import Page
 from tests.mcp_servers import MCPServer
 from tests.official.running import FAST
@@ -21,6 +23,8 @@ from .seeding import ADA, HANDBOOK, Seeded
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+BLIND = "gpt-4.1-mini"
+"""Served by weights of this machine."""
 JAVASCRIPT = Path(sys.prefix) / "ecosystem-js"
 
 
@@ -199,6 +203,66 @@ async def test_what_an_mcp_server_may_run_is_asked_in_the_playground(
         assert ("numbers ran add" in talk) is bool(calls)
         assert numbers.seen()["calls"] == calls
         assert not await tab.evaluate("document.querySelector('.say-error')")
+
+
+async def test_functions_are_answered_by_hand_in_the_playground(tab: Page, seeded: Seeded) -> None:
+    await tab.open(f"{seeded.root}/playground?model={FAST}")
+    await press(tab, "Put in an example", "document.querySelector('[data-play]')")
+    await say(tab, "What is the weather in Paris?")
+    await tab.until("document.querySelector('.say-tool form input') === document.activeElement")
+    assert await shown(tab, ".say-tool .call") == 'get_weather({"city": "Paris"})'
+    assert not await tab.evaluate("document.querySelector('.say-assistant')")
+    await tab.fill(".say-tool input", "18 degrees and rain")
+    await press(tab, "Give back", "document.querySelector('.say-tool')")
+    await tab.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")
+    talk = await shown(tab, "[data-talk]")
+    assert "→ 18 degrees and rain" in talk
+    assert "tool said '18 degrees and rain' in message 3" in talk
+
+
+async def test_more_parameters_go_with_the_request(tab: Page, seeded: Seeded) -> None:
+    await tab.open(f"{seeded.root}/playground?model={FAST}")
+    await press(tab, "Put in an example", "document.querySelector('[data-play]')")
+    for more, problem in (
+        ("{tool_choice}", "The text under More parameters is not JSON: "),
+        ('["none"]', "More parameters are not a JSON object."),
+    ):
+        await tab.fill("[data-set=more]", more)
+        await say(tab, "What is the weather in Paris?")
+        assert (await shown(tab, "[data-problem]")).startswith(problem)
+        assert not await tab.evaluate("document.querySelector('[data-talk]').children.length")
+    await tab.fill("[data-set=more]", '{"tool_choice": "maybe"}')
+    await say(tab, "What is the weather in Paris?")
+    await tab.until("document.querySelector('.say-error')")
+    assert "Invalid value: 'maybe'" in await shown(tab, ".say-error")
+    await tab.until("!document.querySelector('[data-send]').disabled")
+    await press(tab, "Clear", "document.querySelector('[data-composer]')")
+    # A model that follows rules would call the function: that it does not is what the parameter says.
+    await tab.fill("[data-set=more]", '{"tool_choice": "none", "stream": false}')
+    await say(tab, "What is the weather in Paris?")
+    await tab.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")
+    assert "user said 'What is the weather in Paris?'" in await shown(tab, ".say-assistant")
+    assert not await tab.evaluate("document.querySelector('.say-tool, .say-error')")
+
+
+async def test_an_image_is_sent_or_refused_with_a_reason(tab: Page, seeded: Seeded, tmp_path: Path) -> None:
+    """An upstream gets it; weights of this machine read text only, and say so."""
+    picture = BytesIO()
+    Image.new("RGB", (8, 8), "red").save(picture, "PNG")
+    for model, shows in ((FAST, ".say-assistant"), (BLIND, ".say-error")):
+        await tab.open(f"{seeded.root}/playground?model={model}")
+        await choose(tab, "[data-file]", tmp_path / "dot.png", picture.getvalue())
+        await tab.until("document.querySelector('[data-attached] button')")
+        await say(tab, "What is it?")
+        await tab.until(f"document.querySelector('{shows}') && !document.querySelector('[data-send]').disabled")
+        assert "[dot.png]" in await shown(tab, ".say-user")
+        told = await shown(tab, shows)
+        assert ("user said 'What is it?'" if model == FAST else "only supported by certain models") in told, told
+
+
+async def say(tab: Page, text: str) -> None:
+    await tab.fill("[data-say]", text)
+    await press(tab, "Send", "document.querySelector('[data-composer]')")
 
 
 async def choose(tab: Page, selector: str, file: Path, content: bytes) -> None:

@@ -39,7 +39,7 @@ const request = (pane) => {
   body.store = setting("store").checked;
   if (setting("stream").checked) body.stream = true;
   if (setting("more").value.trim()) {
-    const more = parsed("more", "More parameters");
+    const more = parsed("more", "The text under More parameters");
     if (more === null || typeof more !== "object" || Array.isArray(more)) throw new Error("More parameters are not a JSON object.");
     Object.assign(body, more);
   }
