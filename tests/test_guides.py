@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from inhouse.cli.commands import app
+from inhouse.console.docs_pages import render
 from inhouse.metering.metrics import Metrics
 from inhouse.settings import FIELDS, load
 from inhouse.settings.reading import CONFIG_VARIABLE, VARIABLES
@@ -97,6 +98,13 @@ def test_commands_are_there(name: str) -> None:
             command = command.commands[word]
         known = {option for parameter in command.params for option in parameter.opts}
         assert {*re.findall(r"(?<!\S)--[a-z-]+", rest)} <= known, f"inhouse {words}{rest}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    for target, anchor in re.findall(r"\]\((\w+)\.md(?:#([\w-]+))?\)", page(name)):
+        anchors = {section.anchor for section in render(target, page(target)).sections}
+        assert not anchor or anchor in anchors, f"{target}.md#{anchor}"
 
 
 def test_metrics_are_there() -> None:
