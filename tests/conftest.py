@@ -28,6 +28,7 @@ SHARED = {"official": "server", "console": "seeded"}
 LONG = ("official", "ecosystem", "console", "metering", "limits", "api")
 
 
+@pytest.hookimpl(tryfirst=True)  # the plugin looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Spreads the tests over processes (``pytest -n 2``) by file, so that what a module makes is made once."""
 
