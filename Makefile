@@ -42,7 +42,7 @@ serve: $(SERVE)
 test soak: export PYTHONDONTWRITEBYTECODE =
 
 test: $(TEST) $(PEERS)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder $(ARGS)
 
 soak: $(TEST)
 	KILLS=10 CRASHES=50 $(BIN)/python -m pytest --timeout 3600 tests/official/test_batches.py tests/metering/test_crash.py $(ARGS)
