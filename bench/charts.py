@@ -16,9 +16,16 @@ NAMES = {
     "ith": "the i-th of 8",
     "walk": "3 steps in a graph",
     "two": "two passages",
+    "chain": "two, common words",
     "paraphrase": "in other words",
 }
 WAYS = {"read": "read, as Inhouse does", "words": "read, by words alone", "last": "truncation"}
+ANSWERING = "qwen2.5-coder-0.5b"
+ANSWERS = {
+    "read": "Right answers of Qwen2.5-Coder-0.5B that reads 1,500 tokens of passages",
+    "all": "Right answers of Qwen2.5-Coder-0.5B that reads everything",
+}
+"""Of ``bench.whole``."""
 LEFT, TOP, CELL_WIDTH, CELL_HEIGHT = 150, 58, 62, 26
 
 
@@ -31,6 +38,9 @@ def draw(known: Mapping[str, float]) -> None:
             if way == "last":
                 title = "What stands in the last 32,768 tokens: truncation, at its best"
             (IMAGES / f"window-{way}.svg").write_text(heat(grid, title), "utf-8")
+    for way, title in ANSWERS.items():
+        if grid := of(known, ANSWERING, way):
+            (IMAGES / f"window-answers-{way}.svg").write_text(heat(grid, title), "utf-8")
 
 
 def of(known: Mapping[str, float], source: str, way: str) -> dict[tuple[str, int], list[float]]:
@@ -76,8 +86,8 @@ def heat(grid: Mapping[tuple[str, int], Sequence[float]], title: str) -> str:
                 f'<text x="{x + CELL_WIDTH / 2}" y="{y + 17}" text-anchor="middle" fill="{ink}">{share:.0%}</text>'
             )
     out.append(
-        f'<text x="8" y="{height - 10}" fill="#4a5a6a">Tokens of the prompt across; the share of depths, of ten, at '
-        "which all that the answer needs is there.</text></svg>\n"
+        f'<text x="8" y="{height - 10}" fill="#4a5a6a">Tokens of the prompt across; the share of eight or ten depths '
+        "at which it is right.</text></svg>\n"
     )
     return "\n".join(out)
 

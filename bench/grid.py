@@ -129,7 +129,7 @@ def by_server(
                 store=False,
                 **more,
             )
-            wanted = [asked.wanted[-1]] if kind in ("two", "paraphrase") else asked.wanted
+            wanted = [asked.wanted[-1]] if kind in ("two", "chain", "paraphrase") else asked.wanted
             known[name] = float(all(each in answer.output_text for each in wanted))
             used = answer.usage.input_tokens if answer.usage else 0
             print(f"{name}: {known[name]:.0f}, {used:,} tokens, {time.perf_counter() - started:.1f} s", flush=True)

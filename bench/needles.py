@@ -118,6 +118,17 @@ def two(rng: random.Random, depth: float) -> Asked:
     return Asked(hidden, f"At which extension can the keeper of the archive of {city} be called?", [keeper, code])
 
 
+def chain(rng: random.Random, depth: float) -> Asked:
+    """Likewise, but only words that stand everywhere lead from one to the other."""
+    city, code = rng.choice(CITIES), _code(rng)
+    keeper = "the {} of the {} {}".format(*rng.sample(WORDS, 3))
+    hidden = {
+        f"The archive of {city} is kept by {keeper}.": depth,
+        f"Dial {code} for {keeper}.": 1 - depth,
+    }
+    return Asked(hidden, f"At which extension can the keeper of the archive of {city} be called?", [keeper, code])
+
+
 def paraphrase(rng: random.Random, depth: float) -> Asked:
     """A question in other words than its answer."""
     sentence, question, wanted = PARAPHRASED[int(depth * len(PARAPHRASED)) % len(PARAPHRASED)]
@@ -133,5 +144,6 @@ KINDS: dict[str, Kind] = {
     "ith": ith,
     "walk": walk,
     "two": two,
+    "chain": chain,
     "paraphrase": paraphrase,
 }

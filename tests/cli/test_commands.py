@@ -323,6 +323,15 @@ def test_prompts_are_made_changed_and_published(run: Run, tmp_path: Path) -> Non
     assert id in run("prompts", "list").stdout
     assert "not found" in run("prompts", "publish", id, "7", fails=True).stderr
     assert "--text or --file" in run("prompts", "update", id, fails=True).stderr
+    # What is not given stays as it was in the newest version.
+    file.write_text('{"messages": [{"role": "user", "content": "Hi"}], "model": "gpt-4.1", "temperature": 0.5}')
+    run("prompts", "update", id, "--file", str(file))
+    assert run("prompts", "update", id, "--text", "Ho {{name}}.").stdout.split() == ["4"]
+    shown = run("prompts", "show", id, "--version", "4").stdout
+    assert [word in shown for word in ("Ho {{name}}.", "gpt-4.1", "0.5", '"Hi"')] == [True, True, True, False]
+    run("prompts", "update", id, "--model", "gpt-4.1-mini", "--publish")
+    shown = run("prompts", "show", id).stdout
+    assert [word in shown for word in ("Ho {{name}}.", "gpt-4.1-mini", "0.5")] == [True, True, True]
     file.write_text('{"messages": []}')
     assert "messages" in run("prompts", "create", "Empty", "--file", str(file), fails=True).stderr
     assert "there is no project proj_none" in run("prompts", "list", "--project", "proj_none", fails=True).stderr

@@ -26,7 +26,7 @@ PAGES = {
     "docs": "/docs/quickstart",
     "docs-search": "/docs?q=limit",
     "reference": "/reference",
-    "reference-family": "/reference/conversations",
+    "reference-family": "/reference/files",
     "sign-in": "/sign-in",
     "welcome": "/welcome?token=spent",
     "playground": "/playground",

@@ -99,6 +99,9 @@ def test_each_operation_has_an_example_that_runs(
     monkeypatch.setenv("OPENAI_ADMIN_KEY", seeded.admin)
     for name, content in FILES.items():
         Path(name).write_bytes(content)
+    # Each client loads the authorities that it trusts, which nothing here asks for: one is quicker than all.
+    Path("authority.pem").write_text(certificate())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     trouble: dict[str, str] = {}
     programs: dict[str, str] = {}
     with seeded.client() as client:
@@ -107,7 +110,6 @@ def test_each_operation_has_an_example_that_runs(
             assert set(codes) == {"python", "javascript", "curl"}, operation
             if operation in ELSEWHERE:
                 continue
-            ready = {}
             for language, code in codes.items():
                 try:
                     ids = things.of(method, path, code)
@@ -118,12 +120,10 @@ def test_each_operation_has_an_example_that_runs(
                     code = re.sub(rf"\b{name}\b", id, code)
                 code = code.replace('"CERTIFICATE"', json.dumps(certificate()))
                 code = re.sub(r"\b(Accountant|Asker|Editors)\b", rf"\1 {things.number()}", code)
-                ready[language] = code.replace("grace@example.com", f"grace{things.number()}@example.com")
-            if len(ready) < len(codes):
-                continue
-            programs[operation] = ready["javascript"]
-            for language, problem in (("python", python(ready["python"])), ("curl", curl(ready["curl"]))):
-                if problem:
+                code = code.replace("grace@example.com", f"grace{things.number()}@example.com")
+                if language == "javascript":
+                    programs[operation] = code  # all together, later: a process a program would take long
+                elif problem := (python if language == "python" else curl)(code):
                     trouble[f"{operation} in {language}"] = problem
         things.state("GET", "/organization/spend_limit", {})
     if (JAVASCRIPT / "node_modules" / "openai").is_dir():

@@ -25,6 +25,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 KNOWN: dict[str, Any] = {"name": "Paris", "country": "France", "customer_name": "你好啊集团 こんにちは株式会社"}
 """What it says of things by their names, in the forms that it is asked to keep to."""
 
+LENGTHS: list[int] = []
+"""Of the requests that it was sent, in bytes."""
+
 
 def message_for(body: dict[str, Any]) -> dict[str, Any]:
     """What the model says."""
@@ -86,7 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        LENGTHS.append(int(self.headers["content-length"]))
+        body = json.loads(self.rfile.read(LENGTHS[-1]))
         message = message_for(body)
         finish = "tool_calls" if "tool_calls" in message else "stop"
         usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}

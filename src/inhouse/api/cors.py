@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from inhouse.api.operation import Headers
 
-_EXPOSED = b"x-request-id, openai-processing-ms, retry-after, retry-after-ms, x-inhouse-read"
+_EXPOSED = b"x-request-id, openai-processing-ms, retry-after, retry-after-ms, x-inhouse-read, x-inhouse-reading"
 
 
 def cors_headers(headers: Headers, allowed: Collection[str], *, preflight: bool = False) -> list[tuple[bytes, bytes]]:

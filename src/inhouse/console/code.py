@@ -14,6 +14,8 @@ import msgspec
 
 LANGUAGES = {"python": "Python", "javascript": "JavaScript", "curl": "curl"}
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_SHORT = 56
+"""Characters of a list or an object that stays on one line."""
 _PLACE = re.compile(r"\{[^}]*\}")
 
 
@@ -190,9 +192,15 @@ def _literal(value: Any, depth: int = 0) -> str:
     """``value`` as Python, indented as people write it."""
     inner, outer = "    " * (depth + 1), "    " * depth
     if isinstance(value, dict) and value:
+        short = "{" + ", ".join(f"{json.dumps(name)}: {_literal(each)}" for name, each in value.items()) + "}"
+        if len(short) <= _SHORT and "\n" not in short:
+            return short
         lines = (f"{inner}{json.dumps(name)}: {_literal(each, depth + 1)},\n" for name, each in value.items())
         return "{\n" + "".join(lines) + outer + "}"
     if isinstance(value, list) and value:
+        short = "[" + ", ".join(_literal(each) for each in value) + "]"
+        if len(short) <= _SHORT and "\n" not in short:
+            return short
         return "[\n" + "".join(f"{inner}{_literal(each, depth + 1)},\n" for each in value) + outer + "]"
     if isinstance(value, str):
         return repr(value) if '"' in value and "'" not in value else _quoted(value)
@@ -210,8 +218,14 @@ def _json(value: Any, depth: int | None = None) -> str:
         return json.dumps(value, ensure_ascii=False)
     inner, outer = "  " * (depth + 1), "  " * depth
     if isinstance(value, dict) and value:
-        named = ((name if _NAME.fullmatch(name) else json.dumps(name), each) for name, each in value.items())
+        named = [(name if _NAME.fullmatch(name) else json.dumps(name), each) for name, each in value.items()]
+        short = "{ " + ", ".join(f"{name}: {_json(each, 0)}" for name, each in named) + " }"
+        if len(short) <= _SHORT and "\n" not in short:
+            return short
         return "{\n" + "".join(f"{inner}{name}: {_json(each, depth + 1)},\n" for name, each in named) + outer + "}"
     if isinstance(value, list) and value:
+        short = "[" + ", ".join(_json(each, 0) for each in value) + "]"
+        if len(short) <= _SHORT and "\n" not in short:
+            return short
         return "[\n" + "".join(f"{inner}{_json(each, depth + 1)},\n" for each in value) + outer + "]"
     return json.dumps(value, ensure_ascii=False)

@@ -161,7 +161,14 @@ async def test_messages_of_a_conversation_are_counted_with_the_last_turns(walk: 
     question = said("user", f"Tell me again the {WORDS[place]} (1 indexed) poem about tapirs.")
     told = await ask(walk, (*items, question), read_tokens=1_500)
     assert [each for each in theirs if each in told.prompt] == [theirs[place]]
-    assert f"[number {place + 1} of 6 that are alike]" in told.prompt
+    assert f"[the {WORDS[place]} of 6 that are alike]" in told.prompt
+
+
+async def test_a_document_with_its_question(walk: Walk) -> None:
+    question = "Under which number is the second note about the amber treaty filed? Answer in one sentence."
+    told = await ask(walk, (said("user", f"{hidden(NOTES)}\n\n{question}"),), read_tokens=1_500)
+    assert f'\n\n[Of 7 that are alike, the second is: "{NOTES[1]}"]\n{question}|' in told.prompt
+    assert told.prompt.index("[the second of 7 that are alike]") < told.prompt.index("[Of 7")
 
 
 async def test_earlier_questions_do_not_count(walk: Walk) -> None:
@@ -173,7 +180,7 @@ async def test_earlier_questions_do_not_count(walk: Walk) -> None:
         said("user", "And the third note about the amber treaty?"),
     )
     told = await ask(walk, items, read_tokens=1_500)
-    assert "[number 3 of 7 that are alike]" in told.prompt
-    assert NOTES[2] in told.prompt
+    assert "[the third of 7 that are alike]" in told.prompt
+    assert f'[Of 7 that are alike, the third is: "{NOTES[2]}"]\nAnd the third note' in told.prompt
     assert NOTES[3] not in told.prompt
     assert turns(items) == [0, 0, 3, -3, 5]

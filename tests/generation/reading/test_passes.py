@@ -111,7 +111,7 @@ def searching(*decisions: dict[str, Any]) -> ScriptedEngine:
     left = list(decisions)
 
     def script(asked: Completion) -> Say:
-        if "You decide whether" in written(asked):
+        if "You look whether" in written(asked):
             assert asked.grammar is not None
             return Say([json.dumps(left.pop(0))])
         return Say(["5512377"])
@@ -124,7 +124,7 @@ QUESTION = "Which shelfmark has the keeper of the archive of Ulm?"
 
 async def test_the_model_asks_for_a_further_search(walk: Walk) -> None:
     engine = searching(
-        {"enough": False, "query": "lady of row nine"}, {"enough": True, "query": ""}, {"enough": True, "query": ""}
+        {"fact": "", "name": "lady of row nine", "found": True}, {"fact": "", "name": "Mirela", "found": True}
     )
     call, headers = await ask(walk, engine, QUESTION, read_tokens=1_500, search_steps=3)
     first, second, last = [written(each) for each in engine.asked]
@@ -138,7 +138,7 @@ async def test_the_model_asks_for_a_further_search(walk: Walk) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{"enough": False, "query": " "}, {"enough": True, "query": "more"}, {"enough": False, "query": "x" * 99}]
+    "said", [{"fact": "", "name": " ", "found": False}, {"fact": "", "name": "x" * 99, "found": False}]
 )
 async def test_a_model_that_needs_nothing_or_babbles_is_asked_once(walk: Walk, said: dict[str, Any]) -> None:
     engine = searching(said)
@@ -148,7 +148,7 @@ async def test_a_model_that_needs_nothing_or_babbles_is_asked_once(walk: Walk, s
 
 
 async def test_searches_are_bounded(walk: Walk) -> None:
-    engine = searching(*({"enough": False, "query": f"row {n}"} for n in range(9)))
+    engine = searching(*({"fact": "", "name": f"row {n}", "found": False} for n in range(9)))
     _, headers = await ask(walk, engine, QUESTION, search_steps=2)
     assert len(engine.asked) == 3
     assert headers["x-inhouse-reading"] == "passages; searches=2"

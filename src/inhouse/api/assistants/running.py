@@ -317,6 +317,7 @@ class _Made:
         total = usage(
             self._state.prompt_tokens + self._used.input_tokens,
             self._state.completion_tokens + self._used.output_tokens,
+            self._state.unread_tokens + self._used.unread_tokens,
         )
         self._writer.end(ending, self._used, total, error)
 
@@ -407,6 +408,7 @@ class _Made:
             return
         state = self._state
         state.prompt_tokens += self._used.input_tokens
+        state.unread_tokens += self._used.unread_tokens
         state.completion_tokens += self._used.output_tokens
         state.usages.update(self._writer.usages)
         state.queries |= self._writer.queries

@@ -20,7 +20,8 @@ class RunState(msgspec.Struct, kw_only=True):
     """Of the assistant, or of the request."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    """Of all turns that have ended."""
+    unread_tokens: int = 0
+    """Of all turns that have ended; the last of prompts of which only passages were read."""
     usages: dict[str, wire.RunUsage] = {}
     """Of steps that are told it when they end."""
     queries: dict[str, list[str]] = {}
@@ -29,9 +30,10 @@ class RunState(msgspec.Struct, kw_only=True):
     """Whether streams tell what searches found with its text, as ``include`` asked."""
 
 
-def usage(prompt_tokens: int, completion_tokens: int) -> wire.RunUsage:
+def usage(prompt_tokens: int, completion_tokens: int, unread_tokens: int = 0) -> wire.RunUsage:
     return wire.RunUsage(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         total_tokens=prompt_tokens + completion_tokens,
+        read_tokens=prompt_tokens - unread_tokens if unread_tokens else msgspec.UNSET,
     )

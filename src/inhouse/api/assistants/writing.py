@@ -88,7 +88,7 @@ class Writer:
         self._index: dict[int, int] = {}
         """Places in the open step of the calls that the model makes now."""
         self._arguments: dict[int, str] = {}
-        self._counted = (0, 0)
+        self._counted = (0, 0, 0)
 
     def _tell(self, kind: Any, data: Any) -> None:
         # A copy: what is told must not change with what comes later.
@@ -266,8 +266,8 @@ class Writer:
 
     def _share(self, used: Usage) -> wire.RunUsage:
         """What was used since the last step ended."""
-        before, self._counted = self._counted, (used.input_tokens, used.output_tokens)
-        return usage(used.input_tokens - before[0], used.output_tokens - before[1])
+        before, self._counted = self._counted, (used.input_tokens, used.output_tokens, used.unread_tokens)
+        return usage(*(now - then for now, then in zip(self._counted, before, strict=True)))
 
     def _end_step(self, ending: Ending, used: Usage, error: wire.RunError | None = None) -> None:
         step = self._step

@@ -102,7 +102,8 @@ class Pane {
   }
 
   named() {
-    find("by", this.root).textContent = `Served by ${this.option.dataset.served}`;
+    const by = find("by", this.root);
+    by.title = by.textContent = `Served by ${this.option.dataset.served}`;
   }
 
   get option() {

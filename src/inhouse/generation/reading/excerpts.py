@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from inhouse.generation.items import GenerationRequest, Item, Message, Part, Text, ToolCall, ToolOutput
-from inhouse.generation.reading.order import ordinals
+from inhouse.generation.reading.order import ordinals, spelled
 from inhouse.generation.reading.plan import TURN, Plan, plan, turns
 from inhouse.generation.reading.ranking import Index
 from inhouse.generation.reading.search import Found, Job, asks_for_all
@@ -33,6 +33,8 @@ class Passage(msgspec.Struct, frozen=True):
     place: int = 0
     count: int = 0
     """It begins with number ``place`` of so many that are alike; 0 where nothing was counted."""
+    said: int = 0
+    """Characters of it that the question is told again, as the one that it asks for."""
 
 
 class Excerpts:
@@ -103,7 +105,33 @@ class Excerpts:
                 shown = msgspec.structs.replace(shown, parts=(Text(self._mark(left_out) + "\n"), *shown.parts))
                 left_out = 0
             out.append(shown)
-        return msgspec.structs.replace(self._request, items=tuple(out))
+        return msgspec.structs.replace(self._request, items=tuple(self._told(out, self._found[:count])))
+
+    def _told(self, items: list[Item], found: Sequence[Passage]) -> list[Item]:
+        """The items with the sentences that were counted out told again before the question: a small model that is
+        asked for the third note looks for a three, and takes the next best number for it."""
+        lines = [
+            f'[Of {each.count} that are alike, the {spelled(each.place)} is: "{self._text_of(each)}"]'
+            for each in found
+            if each.said
+        ]
+        asked = max((at for at, item in enumerate(items) if _said(item, "user")), default=None)
+        if not lines or asked is None:
+            return items
+        message = items[asked]
+        assert isinstance(message, Message)
+        last = max((at for at, part in enumerate(message.parts) if isinstance(part, Text)), default=None)
+        if last is None:
+            return items
+        part = message.parts[last]
+        assert isinstance(part, Text)
+        before, gap, question = part.text.rpartition("\n\n")
+        told = Text(f"{before}{gap}" + "\n".join([*lines, question]))
+        parts = (*message.parts[:last], told, *message.parts[last + 1 :])
+        return [*items[:asked], msgspec.structs.replace(message, parts=parts), *items[asked + 1 :]]
+
+    def _text_of(self, passage: Passage) -> str:
+        return self._plan.sources[passage.source].text[passage.first : passage.first + passage.said]
 
     def _kept(self, items: Sequence[Item], chosen: Mapping[int, list[Passage]]) -> set[int]:
         """Places of the items of which something is read."""
@@ -170,7 +198,7 @@ class Excerpts:
             if each.first > end:
                 out.append(f"\n{self._mark(each.first - end)}\n")
             if each.place:
-                out.append(f"[number {each.place} of {each.count} that are alike]\n")
+                out.append(f"[the {spelled(each.place)} of {each.count} that are alike]\n")
             out.append(source.text[max(each.first, end) : each.last])
             end = max(end, each.last)
         return "".join(out).strip("\n")
@@ -262,6 +290,7 @@ async def _passages(
             last=origin[text][1] + last,
             place=places[at].place if at in places else 0,
             count=places[at].count if at in places else 0,
+            said=places[at].said if at in places else 0,
         )
         for at, (text, first, last) in enumerate(found.passages)
     ]

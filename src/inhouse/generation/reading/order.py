@@ -48,6 +48,7 @@ _DIGITS = re.compile(r"(\d{1,3})(?:st|nd|rd|th|ème|er|º|ª)", re.IGNORECASE)
 _FROM_END = re.compile(r"\b(\w+)[ -](?:to|from)[ -](?:the[ -])?(?:last|end)\b|\b(\w+)[ -]last\b", re.IGNORECASE)
 _ASIDE = re.compile(r"\([^()]*\)")
 _SENTENCE = re.compile(r"[^.!?\n]+")
+_END = re.compile(r"(?:[.!?]+[\"')\]]*|[}\]],?)(?=\s)|\n|[。！？]")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 _OTHER_SENSES = (
     "time times name names year years month months week weeks day days night hour minute person hand half quarter "
@@ -100,6 +101,16 @@ def ordinals(question: str) -> list[Ordinal]:
                 found.append(Ordinal(place, after))
             end = at
     return found[::-1]
+
+
+def without_places(words: Iterable[str]) -> list[str]:
+    """The words that say what is asked for, not which one of it."""
+    return [word for word in words if _place(word) is None]
+
+
+def spelled(place: int) -> str:
+    """A place from the first on as a word."""
+    return _NUMBERED[place].split()[0] if place in _NUMBERED else f"{place}th"
 
 
 def _places(sentence: str) -> list[tuple[int, int, int]]:
@@ -171,9 +182,11 @@ def _similarity(one: frozenset[int], other: frozenset[int]) -> float:
 
 
 def sentences(text: str, first: int, last: int) -> Iterable[tuple[int, int]]:
-    """Sentences between two characters of a text, without the spaces around them."""
-    for match in _SENTENCE.finditer(text, first, last):
-        said = match[0].strip()
+    """Sentences, lines and records between two characters of a text, without the spaces around them."""
+    begin = first
+    for end in [match.end() for match in _END.finditer(text, first, last)] + [last]:
+        said = text[begin:end].strip()
         if said:
-            begin = match.start() + match[0].index(said)
-            yield begin, begin + len(said)
+            at = text.index(said, begin)
+            yield at, at + len(said)
+        begin = end

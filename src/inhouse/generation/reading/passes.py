@@ -11,7 +11,7 @@ from inhouse.engines.protocol import EngineFailed
 from inhouse.generation.items import GenerationRequest
 from inhouse.generation.reading.excerpts import Excerpts, excerpts
 from inhouse.generation.reading.shelf import Shelf
-from inhouse.generation.reading.steps import Ask, Notes, next_query, take_notes
+from inhouse.generation.reading.steps import Ask, Notes, further, take_notes
 from inhouse.generation.reading.worker import SearchFailed
 
 LEAST_PARTS = 2
@@ -59,7 +59,7 @@ async def reading(
         EngineFailed
     """
 
-    async def search(further: str = "") -> Excerpts:
+    async def search(names: str = "") -> Excerpts:
         try:
             return await excerpts(
                 shelf,
@@ -70,7 +70,7 @@ async def reading(
                 per_token=allowed.per_token,
                 vectors=vectors,
                 characters_of_all=allowed.of_all,
-                further=further,
+                further=names,
             )
         except SearchFailed as error:
             raise EngineFailed(str(error)) from error
@@ -86,11 +86,12 @@ async def reading(
     while len(asked) < allowed.searches:
         count = found.passages_within(allowed.characters)
         shown = "\n[…]\n".join(found.texts(count))
-        query, cost = await next_query(ask, found.question, shown)
-        read += cost
-        if query is None or query in asked:
+        said = await further(ask, found.question, shown)
+        read += said.read
+        # Small models believe everything to be the answer, so what they say of that counts from the second time on.
+        if not said.name or said.name in asked or (said.found and asked):
             break
-        asked.append(query)
+        asked.append(said.name)
         found = found.joined(await search(" ".join(asked)), count)
     return Reading(found, f"passages; searches={len(asked)}" if allowed.searches else "passages", read)
 

@@ -7,14 +7,23 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from inhouse.generation.reading.order import MOST_ALIKE, Counted, Ordinal, Sentence, counted, ordinals, sentences
+from inhouse.generation.reading.order import (
+    MOST_ALIKE,
+    Counted,
+    Ordinal,
+    Sentence,
+    counted,
+    ordinals,
+    sentences,
+    without_places,
+)
 from inhouse.generation.reading.ranking import STOP, Corpus, Index, hash_of, index, words_of
 
 if TYPE_CHECKING:
@@ -88,11 +97,14 @@ class Job(msgspec.Struct, array_like=True):
 
 
 class Place(msgspec.Struct, array_like=True, frozen=True):
-    """``passage`` (its number in ``Found.passages``) begins with number ``place`` of ``count`` that are alike."""
+    """``passage`` (its number in ``Found.passages``) begins with number ``place`` of ``count`` that are alike.
+    ``said``: how many of its characters are the sentence that is alike, if it says something that the others do not;
+    0 where all say the same, as headings do, and messages that ask for the same."""
 
     passage: int
     place: int
     count: int
+    said: int = 0
 
 
 class Found(msgspec.Struct, array_like=True):
@@ -228,13 +240,16 @@ class _Finder:
             if each.sentence not in alike:
                 continue  # it is read anyway
             spans = self._around(each.sentence, sorted(alike), self._left // len(found))
-            self.places.append(Place(len(out), each.place, len(each.alike)))
+            self.places.append(Place(len(out), each.place, len(each.alike), self._own(each)))
             out += [span for span in spans if span not in out]
         self._left -= sum(last - first for _, first, last in out)
         without = {self._passage_at(each.text, each.first) for each in alike}
-        best = max((scores[each] for each in without), default=0.0)
+        best = max(without, key=lambda at: scores[at], default=None)
+        if best is None or self._corpus.covered(without_places(words), best) >= HELD:
+            return out
+        least = OTHERS * scores[best]
         without |= (read := {self._passage_at(text, at) for text, at, _ in out})
-        others = [0.0 if at in without or score < OTHERS * best else score for at, score in enumerate(scores)]
+        others = [0.0 if at in without or score < least else score for at, score in enumerate(scores)]
         taken = self._take(others, self._left)
         asked = {hash_of(word) for word in words}
         frontier = [float(at in read or at in taken) for at in range(len(scores))]
@@ -243,6 +258,12 @@ class _Finder:
             most = min(self._left, int(HOP_SHARE * self._job.characters))
             taken += self._take([0.0 if at in without else score for at, score in enumerate(led_to)], most)
         return [*out, *(self._chosen[each] for each in taken)]
+
+    def _own(self, one: Counted) -> int:
+        """Characters of the sentence that was asked for, 0 if others say the same."""
+        texts = [*self._job.texts, *(edge for _, edge in self._job.edges)]
+        said = [words_of(texts[text][first:last]) for text, first, last in one.alike]
+        return one.sentence.last - one.sentence.first if said.count(said[one.place - 1]) == 1 else 0
 
     def _passage_at(self, text: int, character: int) -> int:
         return self._first[text] + bisect_right(self._starts[text], character) - 1
@@ -262,10 +283,12 @@ class _Finder:
         else:
             passage = self._passage_at(text, first)
             _, begin, end = self._span(passage)
-            headed = first - begin < _MARKUP and self._job.texts[text][last : last + 1] == "\n"
+            whole = self._job.texts[text]
+            headed = whole[last - 1] == ":" or (first - begin < _MARKUP and whole[last : last + 1] == "\n")
             pieces = _SECTION if headed else 2 if end - last < _AFTER else 1
+            paragraph = -1 if headed else whole.find("\n\n", last)
             following = [each.first for each in alike if each.text == text and each.first > first]
-            stop = min(following, default=len(self._job.texts[text]))
+            stop = min([len(whole), *following, *([paragraph] if paragraph >= 0 else [])])
             numbers = range(passage, min(passage + pieces, self._first[text + 1]))
             spans = [(text, max(first, low), min(stop, high)) for _, low, high in map(self._span, numbers)]
         out: list[Span] = []
@@ -366,32 +389,42 @@ class _Finder:
         self._take(scores, characters)
 
     def _further(self, scores: Sequence[float], asked: set[int]) -> list[str]:
-        """Rare words that stand, in the best passages, in the sentences which the question led to."""
+        """Rare words that stand, in the best passages, in the sentences which the question led to; without any, words
+        that are rare only side by side."""
         best = sorted(range(len(scores)), key=lambda at: -scores[at])[:_HOP_FROM]
         rare = max(2, int(_RARE * len(self._corpus)))
         found: dict[str, int] = {}
+        pairs: list[str] = []
         for passage in best:
             if scores[passage] <= _HOP_FLOOR * scores[best[0]]:
                 break
             text, start, end = self._span(passage)
-            for word in self._beside(self._job.texts[text][start:end], asked):
-                if word in found or len(found) >= 4 * _HOP_TERMS:
-                    continue
-                with_it = len(self._corpus.count(array("I", [hash_of(word)]).tobytes()))
-                if 1 < with_it <= rare:
-                    found[word] = with_it
+            for words in self._beside(self._job.texts[text][start:end], asked):
+                for word in words:
+                    if len(word) <= 2 or word in STOP or hash_of(word) in asked:
+                        continue
+                    if word not in found and len(found) < 4 * _HOP_TERMS:
+                        with_it = self._passages_with(word)
+                        if 1 < with_it <= rare:
+                            found[word] = with_it
+                for one, two in pairwise(words):
+                    new = not ({one, two} & STOP or {hash_of(one), hash_of(two)} & asked)
+                    if new and len(pairs) < 2 * _HOP_TERMS and 1 < self._passages_with(one, two) <= rare:
+                        pairs += [one, two]
         kept = sorted(found, key=lambda word: found[word])[:_HOP_TERMS]
-        return [word for word in found if word in kept]
+        return [word for word in found if word in kept] or pairs
+
+    def _passages_with(self, *words: str) -> int:
+        """Passages in which these stand in a row."""
+        return len(self._corpus.count(array("I", map(hash_of, words)).tobytes()))
 
     @staticmethod
-    def _beside(passage: str, asked: set[int]) -> Iterator[str]:
-        """Words of the sentences that have most of the question's words."""
+    def _beside(passage: str, asked: set[int]) -> list[list[str]]:
+        """The words of the sentences that have most of the question's words."""
         sentences = [words_of(each) for each in _SENTENCE.findall(passage)]
         counts = [sum(hash_of(word) in asked and word not in STOP for word in set(each)) for each in sentences]
         most = max(counts, default=0)
-        for words, count in zip(sentences, counts, strict=True):
-            if most and count == most:
-                yield from (word for word in words if len(word) > 2 and word not in STOP and hash_of(word) not in asked)
+        return [words for words, count in zip(sentences, counts, strict=True) if most and count == most]
 
 
 def _of_turns(candidates: Sequence[Sentence], turns: Sequence[int], texts: Sequence[str]) -> list[Sentence]:

@@ -21,25 +21,28 @@ from inhouse.generation.sampling import completion
 
 NOTE_TOKENS = 80
 """Of the note on one part, at most."""
-QUERY_TOKENS = 48
+QUERY_TOKENS = 96
+"""Of what a model says of a search."""
 _NOTHING = "nothing"
 _NOTES = "You read one part of a long text and take notes for somebody who has to do a task with the whole text."
 _NOTE = (
     "Part {number} of {count}:\n\n{text}\n\nThe task: {question}\n\nWrite down in one to three short sentences what "
     "this part says that the task needs. Copy names and numbers exactly. If it says nothing of use, write: nothing"
 )
-_SEARCHES = "You decide whether the passages that were found in a long text are enough to answer a question."
+_SEARCHES = "You look whether a question can be answered from passages of a long text."
 _SEARCH = (
-    "Passages:\n\n{text}\n\nQuestion: {question}\n\nIf the passages hold the whole answer, enough is true. If "
-    "something is missing, enough is false, and query names in a few words what to search for next, such as a name "
-    "that stands in the passages."
+    "Passages:\n\n{text}\n\nQuestion: {question}\n\nfact: the fact of the passages that has most to do with the "
+    "question. name: the person, thing or place of that fact which the question does not name. found: whether the "
+    "passages say the answer."
 )
+"""In this order, and with a name in place of a query: asked first whether it has enough, a model of 0.5 billion
+parameters always says yes, and repeats the question as its query; but it names well what leads further."""
 _DECISION = JsonSchema(
     name="search",
     schema={
         "type": "object",
-        "properties": {"enough": {"type": "boolean"}, "query": {"type": "string"}},
-        "required": ["enough", "query"],
+        "properties": {"fact": {"type": "string"}, "name": {"type": "string"}, "found": {"type": "boolean"}},
+        "required": ["fact", "name", "found"],
         "additionalProperties": False,
     },
     strict=True,
@@ -73,9 +76,18 @@ class Notes(msgspec.Struct, frozen=True):
     read: int
 
 
+class Further(msgspec.Struct, frozen=True):
+    """What a model says of passages: what leads further, empty if nothing does; whether they say the answer, as it
+    believes; and how many tokens were read for that."""
+
+    name: str
+    found: bool
+    read: int
+
+
 class _Decision(msgspec.Struct):
-    enough: bool
-    query: str
+    name: str
+    found: bool
 
 
 def of_engine(call: Call, engine: TextEngine) -> Ask:
@@ -152,15 +164,14 @@ async def take_notes(ask: Ask, question: str, parts: Sequence[str]) -> Notes:
     return Notes("\n".join(lines) or "No part says anything of use.", len(parts), read)
 
 
-async def next_query(ask: Ask, question: str, passages: str) -> tuple[str | None, int]:
-    """What to search for next, None if nothing is missing; and how many tokens were read to decide that."""
+async def further(ask: Ask, question: str, passages: str) -> Further:
+    """What a model says of the passages that were found."""
     said = await ask(Step(_SEARCHES, _SEARCH.format(text=passages, question=question), QUERY_TOKENS, _DECISION))
     try:
         decided = msgspec.json.decode(said.text, type=_Decision)
     except msgspec.MsgspecError:  # cut at its last token
-        return None, said.read
-    query = decided.query.strip()
-    return (None if decided.enough or not query else query), said.read
+        return Further("", True, said.read)
+    return Further(decided.name.strip(), decided.found, said.read)
 
 
 def _messages(step: Step) -> tuple[Message, Message]:

@@ -129,6 +129,9 @@ class RunUsage(ResponseObject, kw_only=True):
     prompt_tokens: Annotated[int, doc("Tokens of prompts.")]
     completion_tokens: Annotated[int, doc("Tokens generated.")]
     total_tokens: Annotated[int, doc("Both together.")]
+    read_tokens: Annotated[
+        int | UnsetType, doc("Tokens that the model read, where it read only passages of longer prompts.")
+    ] = UNSET
 
 
 Status = Literal[
