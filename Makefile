@@ -1,5 +1,6 @@
 # make serve    everything that is missing, then the server         (PORT=8080 HOST=0.0.0.0 DATA_DIR=/srv/inhouse)
-# make test     everything that tests need, then all tests          (ARGS="tests/storage -k sqlite")
+# make test     everything that tests need, then all tests          (ARGS="tests/storage -k sqlite" WORKERS=4)
+# make soak     the tests that kill servers, ten times as often
 # make codex    the Codex CLI, some 400 MB, so that `make test` runs it too
 # make ray      Ray, some 500 MB, for batches on a cluster, and so that `make test` tests them
 # make llamaindex    LlamaIndex, some 280 MB, so that `make test` runs it too
@@ -14,6 +15,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?=
 DATA_DIR ?= data
+WORKERS ?= 2
 UV_VERSION := 0.13.9
 
 # Stamps carry the folder's name: in a checkout that was moved, the programs of the old place must not be run.
@@ -21,23 +23,43 @@ HERE := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d ' ' -f 1)
 MADE := $(VENV)/.made-$(HERE)
 SERVE := $(VENV)/.serve-$(HERE)
 TEST := $(VENV)/.test-$(HERE)
+PEERS := $(VENV)/.official-2-$(HERE) $(VENV)/.official-1-$(HERE) $(VENV)/.ecosystem-$(HERE) $(VENV)/.ecosystem-js-$(HERE)
 
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 LOCKED = --require-hashes --only-binary :all:
+# Of what only tests use little is ever imported: it is compiled when it is.
+BESIDE = --quiet $(LOCKED) --no-compile
 
-.PHONY: serve test codex ray llamaindex check bench docs lock clean
+# What does not wait for each other is installed and checked two at a time.
+MAKEFLAGS += --jobs=2
+
+.PHONY: serve test soak codex ray llamaindex check style types floors surface bench docs lock clean
 
 serve: $(SERVE)
 	@exec $(BIN)/inhouse serve --data-dir '$(DATA_DIR)' $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
-test: $(TEST)
-	$(BIN)/python -m pytest $(ARGS)
+# Every server that tests start would compile everything anew.
+test soak: export PYTHONDONTWRITEBYTECODE =
 
-check: $(TEST)
+test: $(TEST) $(PEERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+soak: $(TEST)
+	KILLS=10 CRASHES=50 $(BIN)/python -m pytest --timeout 3600 tests/official/test_batches.py tests/metering/test_crash.py $(ARGS)
+
+check: types style floors surface
+
+style: $(TEST)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+
+types: $(TEST)
 	$(BIN)/python -m mypy
+
+floors: $(TEST)
 	$(BIN)/lint-imports
+
+surface: $(TEST)
 	$(BIN)/python scripts/coverage.py
 
 bench: $(TEST)
@@ -53,17 +75,19 @@ $(SERVE): requirements/serve.txt pyproject.toml | $(MADE)
 	$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
+$(TEST): requirements/test.txt $(SERVE)
+	$(PIP) install $(BESIDE) -r requirements/test.txt
+	@touch $@
+
 # Three major versions of the official SDK are tested: the older ones lie beside, where only their own tests look.
 # So do frameworks that are used in front of the API; those in JavaScript where there is npm.
-$(TEST): requirements/test.txt requirements/official-2.txt requirements/official-1.txt requirements/ecosystem.txt \
-         tests/ecosystem/js/package-lock.json $(SERVE)
-	$(PIP) install --quiet $(LOCKED) -r requirements/test.txt
-	@rm -rf '$(VENV)/openai-2'
-	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/openai-2' -r requirements/official-2.txt
-	@rm -rf '$(VENV)/openai-1'
-	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/openai-1' -r requirements/official-1.txt
-	@rm -rf '$(VENV)/ecosystem' '$(VENV)/ecosystem-js'
-	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/ecosystem' -r requirements/ecosystem.txt
+$(VENV)/.%-$(HERE): requirements/%.txt | $(MADE)
+	@rm -rf '$(VENV)/$*'
+	$(PIP) install $(BESIDE) --target '$(VENV)/$*' -r requirements/$*.txt
+	@touch $@
+
+$(VENV)/.ecosystem-js-$(HERE): tests/ecosystem/js/package-lock.json | $(MADE)
+	@rm -rf '$(VENV)/ecosystem-js'
 	@{ $(call npm_packages,js,ecosystem-js); } || { rm -rf '$(VENV)/ecosystem-js'; \
 	    echo "npm cannot install packages here: the tests of JavaScript packages will be skipped."; }
 	@touch $@
@@ -72,11 +96,11 @@ codex: $(TEST)
 	@$(call npm_packages,codex,ecosystem-codex)
 
 ray: $(TEST)
-	$(PIP) install --quiet $(LOCKED) -r requirements/ray.txt
+	$(PIP) install $(BESIDE) -r requirements/ray.txt
 
 llamaindex: requirements/llamaindex.txt $(TEST)
 	@rm -rf '$(VENV)/ecosystem-llamaindex'
-	$(PIP) install --quiet $(LOCKED) --target '$(VENV)/ecosystem-llamaindex' -r requirements/llamaindex.txt
+	$(PIP) install $(BESIDE) --target '$(VENV)/ecosystem-llamaindex' -r requirements/llamaindex.txt
 
 # Packages of tests/ecosystem/$(1), locked, into the environment's folder $(2).
 npm_packages = mkdir -p '$(VENV)/$(2)' && cp tests/ecosystem/$(1)/package*.json '$(VENV)/$(2)/' && \

@@ -16,11 +16,11 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, aclosing
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import uvloop
@@ -35,7 +35,7 @@ from bench.report import table, write_section
 from inhouse.engines.llama.spec import LlamaSpec, plan
 from inhouse.engines.upstream import Upstream
 
-CHAT = "/v1/chat/completions"
+CHAT: Final = "/v1/chat/completions"
 CONCURRENCY = 64
 WARM_UP = 500
 
@@ -231,12 +231,16 @@ async def first_tokens(client: AsyncOpenAI, count: int) -> list[float]:
 async def before_the_engine(given: argparse.Namespace, folder: Path) -> str:
     chosen = plan(LlamaSpec.for_machine(given.model.resolve()))
     with ExitStack() as stack:
-        servers = []
-        for start, log in ((engine.start_direct, "direct"), (engine.start_inhouse, "inhouse")):
-            servers.append(start(chosen, folder))
-            stack.callback(stop, servers[-1].process)
-            wait_until_answers(servers[-1], folder / log)
-        return await side_by_side(*servers, chosen.spec.slots, given)
+
+        def started(start: Callable[[Any, Path], Server], log: str) -> Server:
+            server = start(chosen, folder)
+            stack.callback(stop, server.process)
+            wait_until_answers(server, folder / log)
+            return server
+
+        direct = started(engine.start_direct, "direct")
+        inhouse = started(engine.start_inhouse, "inhouse")
+        return await side_by_side(direct, inhouse, chosen.spec.slots, given)
 
 
 def main() -> None:

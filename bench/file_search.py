@@ -71,7 +71,7 @@ def quality(name: str, count: int) -> None:
     print(f"| reciprocal ranks | {gains / count:.3f} | {hits / count:.3f} |")
 
 
-def _fused(index: Index, queries: Sequence[str], asked: Sequence[np.ndarray]) -> tuple[float, int]:
+def _fused(index: Index, queries: Sequence[str], asked: np.ndarray) -> tuple[float, int]:
     """Reciprocal rank fusion of the first 100 of each, with the usual constant of 60."""
     gains, hits = 0.0, 0
     for at, (query, vector) in enumerate(zip(queries, asked, strict=True)):

@@ -160,8 +160,8 @@ async def bound(url: str) -> str:
 
 async def main(url: str | None, work: str, write: bool) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        at = url or await stack.enter_async_context(server())
-        text = await (bound if work == "bound" else measure)(at)
+        at = url if url is not None else await stack.enter_async_context(server())
+        text = await (bound(at) if work == "bound" else measure(at))
     print(text)
     if write:
         write_section(work, text)

@@ -21,6 +21,31 @@ from tests.walking import migrated
 
 from inhouse.storage.database import Database
 
+HERE = Path(__file__).parent
+# Fixtures that cost so much that only one process has them: the servers that many tests of a room share.
+SHARED = {"official": "server", "console": "seeded"}
+# The rooms whose tests take long, one by one, come first: the last ones fill the gaps.
+LONG = ("official", "ecosystem", "console", "metering", "limits", "api")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spreads the tests over processes (``pytest -n 2``) by file, so that what a module makes is made once."""
+
+    def group(item: pytest.Item) -> str:
+        room = _room(item)
+        fixture = SHARED.get(room)
+        return room if fixture in item.fixturenames else item.location[0]  # type: ignore[attr-defined]
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    order = {room: place for place, room in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(_room(item), len(order)))
+
+
+def _room(item: pytest.Item) -> str:
+    return item.path.relative_to(HERE).parts[0]
+
+
 # The server ends when this shell reads the end of its input: on purpose, or because the test run was killed.
 KEEPER = '"$@" & server=$!; read -r _; kill -INT $server; wait $server'
 

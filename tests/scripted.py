@@ -98,7 +98,9 @@ class ScriptedEngine:
                             text, reason, stop, left = text[: max(0, at - len(told))], "stop", each, len(text)
                     told += text
                     left -= len(text)
-                    batch.append(self._piece(text, request))
+                    piece = self._piece(text, request)
+                    piece.cached_tokens = say.cached
+                    batch.append(piece)
                     if left <= 0 or stop is not None:
                         break
                 yield batch

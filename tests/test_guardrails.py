@@ -34,7 +34,10 @@ WORDS = {"kill": ("violence", 0.9), "steal": ("illicit", 0.6), "damn": ("harassm
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-TOOL = {"type": "function", "function": {"name": "act", "parameters": {"type": "object", "properties": {}}}}
+TOOL = {
+    "type": "function",
+    "function": {"name": "act", "parameters": {"type": "object", "properties": {}, "additionalProperties": True}},
+}
 
 
 class Judge(HostedEngine):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
@@ -242,6 +242,7 @@ class Call:
         self._opening = opening
         self._rates = Rates(opening.input_price, opening.cached_input_price, opening.output_price)
         self._engines = engines
+        self._engine: Engine | None = None
         self._ledger = ledger
         self._budgets = budgets
         self._metrics = metrics
@@ -259,7 +260,7 @@ class Call:
     def id(self) -> str:
         return self._opening.id
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
         """What answers.
 
@@ -267,7 +268,9 @@ class Call:
             EngineFailed: it cannot be had, for instance because its weights are not here. Asked for only when the call
                 is open, so that this, too, is on the books.
         """
-        return self._engines.get(self.deployment)
+        if self._engine is None:
+            self._engine = self._engines.get(self.deployment)
+        return self._engine
 
     @property
     def text_engine(self) -> LlamaEngine | Upstream:

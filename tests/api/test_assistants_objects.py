@@ -152,7 +152,14 @@ class Search(HostedTool):
     kind = "file_search"
 
     def declarations(self) -> list[Declaration]:
-        return [Declaration("file_search", "file_search", "Search", {"type": "object", "properties": {}})]
+        return [
+            Declaration(
+                "file_search",
+                "file_search",
+                "Search",
+                {"type": "object", "properties": {}, "additionalProperties": True},
+            )
+        ]
 
     def read(self, text: str) -> list[str | Cited]:
         before, mark, after = text.partition("【1】")

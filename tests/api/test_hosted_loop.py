@@ -33,7 +33,12 @@ from inhouse.tools.hosted import (
 from scripted import Platform, ScriptedEngine, check_order, events
 
 SEARCH = {"type": "file_search", "vector_store_ids": ["vs_1"]}
-FUNCTION = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}, "strict": False}
+FUNCTION = {
+    "type": "function",
+    "name": "look_up",
+    "parameters": {"type": "object", "properties": {}, "additionalProperties": True},
+    "strict": False,
+}
 
 
 def calling(name: str, word: str) -> str:
@@ -56,6 +61,7 @@ class Bench:
         self.holds: dict[str, asyncio.Event] = {}
         """Words whose call waits."""
         self.pauses = False
+        self.plain: str | None = None
         self.fails: Exception | None = None
         self.prepares: Exception | None = None
 
@@ -72,7 +78,14 @@ class Searching(HostedTool):
         yield []
 
     def declarations(self) -> Sequence[Declaration]:
-        return [Declaration("file_search", "file_search", "Search.", {"type": "object", "properties": {}})]
+        return [
+            Declaration(
+                "file_search",
+                "file_search",
+                "Search.",
+                {"type": "object", "properties": {}, "additionalProperties": True},
+            )
+        ]
 
     async def run(self, call: HostedCall) -> ToolEvents:
         bench = self.bench
@@ -91,7 +104,7 @@ class Searching(HostedTool):
             yield [
                 ItemProgress("file_search_call.completed"),
                 ItemDone(msgspec.structs.replace(item, status="completed")),
-                Paused() if bench.pauses else Answered(call, f"found {word}"),
+                Paused() if bench.pauses else Answered(call, f"found {word}", bench.plain),
             ]
         finally:
             bench.running -= 1
@@ -272,6 +285,29 @@ async def test_a_silent_turn_after_a_call_is_asked_again(
     assert response["usage"]["input_tokens"] == sum(map(len, asked))
     assert response["usage"]["output_tokens"] == 1 + len(silence) + 2
     assert (await platform.settled(), bench.ran) == ([("settled", 200)], ["a"])
+
+
+async def test_small_numbers_beside_numbered_results_are_marks_and_no_answer(make: Make, bench: Bench) -> None:
+    bench.plain = "It is 7."
+    platform = make([calling("file_search", "a")], ["1", " ", "2."], ["It is 7."])
+    told = await ask(platform)
+    assert told[-1]["response"]["output"][1]["content"][0]["text"] == "It is 7."
+    plain = "user: Hi\n\nResult of file_search: It is 7.\nAnswer with the help of these results."
+    assert platform.engine.prompts[2] == plain
+    for said in (["19", "87"], ["12", " pounds"], ["1", "."]):
+        bench.plain = None if said[1] == "." else "It is 7."
+        platform = make([calling("file_search", "a")], said, ["Not asked for."])
+        told = await ask(platform)
+        assert told[-1]["response"]["output"][1]["content"][0]["text"] == "".join(said)
+
+
+async def test_a_model_that_calls_again_reads_the_results_plainly(make: Make, bench: Bench) -> None:
+    bench.plain = "It is 7."
+    platform = make([calling("file_search", "a")], [calling("file_search", "a")], ["It is 7."])
+    told = await ask(platform)
+    assert told[-1]["response"]["output"][-1]["content"][0]["text"] == "It is 7."
+    assert "Result of file_search: It is 7." in platform.engine.prompts[-1]
+    assert "found a" not in platform.engine.prompts[-1]
 
 
 async def test_it_is_asked_again_once(make: Make) -> None:

@@ -19,7 +19,12 @@ from scripted import Platform, ScriptedEngine, check_order, events
 
 Make = Callable[..., Platform]
 CALL = '<tool_call>\n{"name": "look_up", "arguments": {"word": "a"}}\n</tool_call>'
-TOOL = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}, "strict": False}
+TOOL = {
+    "type": "function",
+    "name": "look_up",
+    "parameters": {"type": "object", "properties": {}, "additionalProperties": True},
+    "strict": False,
+}
 
 
 @pytest.fixture

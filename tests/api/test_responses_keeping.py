@@ -171,7 +171,7 @@ async def test_a_full_disk_means_waiting_for_the_database(
     def full(file: int, data: bytes) -> int:
         raise OSError("no space left")
 
-    monkeypatch.setattr("inhouse.metering.journal.os.write", full)
+    monkeypatch.setattr("inhouse.storage.journal.os.write", full)
     await keeping.keep(made := kept())
     assert await ids(database) == [made.response.id]
 

@@ -13,7 +13,12 @@ from inhouse.storage.database import Database
 from inhouse.storage.schema import response_items
 from scripted import Platform, ScriptedEngine
 
-TOOL = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}, "strict": False}
+TOOL = {
+    "type": "function",
+    "name": "look_up",
+    "parameters": {"type": "object", "properties": {}, "additionalProperties": True},
+    "strict": False,
+}
 
 
 @pytest.fixture

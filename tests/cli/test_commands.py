@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 
 from inhouse.access import Access
 from inhouse.access.keys import PREFIXES
-from inhouse.cli import app, common
+from inhouse.cli import common
 from inhouse.cli import models as models_module
+from inhouse.cli.commands import app
 from inhouse.doctor import Check
 from inhouse.engines.weights import WeightsCache, find_manifest
 from inhouse.storage.database import Database
@@ -322,6 +323,15 @@ def test_prompts_are_made_changed_and_published(run: Run, tmp_path: Path) -> Non
     assert id in run("prompts", "list").stdout
     assert "not found" in run("prompts", "publish", id, "7", fails=True).stderr
     assert "--text or --file" in run("prompts", "update", id, fails=True).stderr
+    # What is not given stays as it was in the newest version.
+    file.write_text('{"messages": [{"role": "user", "content": "Hi"}], "model": "gpt-4.1", "temperature": 0.5}')
+    run("prompts", "update", id, "--file", str(file))
+    assert run("prompts", "update", id, "--text", "Ho {{name}}.").stdout.split() == ["4"]
+    shown = run("prompts", "show", id, "--version", "4").stdout
+    assert [word in shown for word in ("Ho {{name}}.", "gpt-4.1", "0.5", '"Hi"')] == [True, True, True, False]
+    run("prompts", "update", id, "--model", "gpt-4.1-mini", "--publish")
+    shown = run("prompts", "show", id).stdout
+    assert [word in shown for word in ("Ho {{name}}.", "gpt-4.1-mini", "0.5")] == [True, True, True]
     file.write_text('{"messages": []}')
     assert "messages" in run("prompts", "create", "Empty", "--file", str(file), fails=True).stderr
     assert "there is no project proj_none" in run("prompts", "list", "--project", "proj_none", fails=True).stderr
@@ -374,6 +384,20 @@ def test_guardrails_are_set_and_shown(run: Run, tmp_path: Path) -> None:
         assert said in run("guardrails", "set", *wrong, fails=True).stderr
     run("guardrails", "set")
     assert json.loads(run("guardrails", "show").stdout)["thresholds"] == {}
+
+
+def test_a_tier_is_shown_pinned_and_let_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "there is no organization yet" in run("tiers", "show", fails=True).stderr
+    run("keys", "create")
+    assert "Tier 5" in run("tiers", "show").stdout, "nobody is limited by accident"
+    monkeypatch.setenv("INHOUSE_LIMITS__TIER", "auto")
+    assert re.search(r"Tier 1 .* Tier 2: \$50(\.0+)? more", words(run("tiers", "show").stdout))
+    assert "is in Tier 3" in run("tiers", "pin", "3").stdout
+    assert re.search(r"Tier 3 .* pinned", words(run("tiers", "show").stdout))
+    assert "is in Tier 1" in run("tiers", "release").stdout
+    assert "there is no org-none" in run("tiers", "pin", "2", "--organization", "org-none", fails=True).stderr
+    monkeypatch.setenv("INHOUSE_LIMITS__TIER", "off")
+    assert "nobody is limited" in run("tiers", "show").stdout
 
 
 def test_a_folder_with_a_whisper(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.walking import walking
 from typer.testing import CliRunner
 
 from inhouse.catalog.cards import load_cards
-from inhouse.cli import app
+from inhouse.cli.commands import app
 from inhouse.limits.simulation import Line, Simulator
 
 CARDS = load_cards()

@@ -235,7 +235,13 @@ def test_endpoints_are_marked_and_point_to_who_serves_them(browser: TestClient, 
         assert (off == "") is on
         assert ("Not supported" in cell) is not on
         links = re.findall(r'href="/models/([^"]+)"', cell)
-        assert links == ([] if on else [other.id for other in CARDS.serving(name)])
+        others = [] if on else [other.id for other in CARDS.serving(name)]
+        assert links == others[:1]
+        more = re.findall(r'href="/models\?capability=(\w+)"', cell)
+        assert more == ([name] if len(others) > 1 else [])
+        if more:
+            listed = re.findall(r'<h2><a href="/models/([^"]+)"', browser.get(f"/models?capability={name}").text)
+            assert set(listed) == set(others)
 
 
 def test_facts_that_were_never_published_are_said_to_be_so() -> None:

@@ -26,7 +26,7 @@ PAGES = {
     "docs": "/docs/quickstart",
     "docs-search": "/docs?q=limit",
     "reference": "/reference",
-    "reference-family": "/reference/conversations",
+    "reference-family": "/reference/files",
     "sign-in": "/sign-in",
     "welcome": "/welcome?token=spent",
     "playground": "/playground",
@@ -67,11 +67,16 @@ async def test_a_page(name: str, tab: Page, seeded: Seeded, pictures: Path) -> N
     loaded = "performance.getEntriesByType('resource').filter(each => each.initiatorType === 'script')"
     assert await tab.evaluate(f"{loaded}.reduce((sum, each) => sum + each.decodedBodySize, 0)") < MOST_SCRIPT
     assert await tab.evaluate("document.querySelectorAll('main h1').length") == 1
+    # Every rule at both widths; what only colours change, in the other scheme of each.
     await tab.picture(pictures / f"{name}-{WIDE}.png", WIDE)
     assert await violations(tab) == []
+    await tab.shape(WIDE, dark=True)
+    assert await violations(tab, "color-contrast") == []
     await tab.shape(NARROW, dark=True)
     assert await tab.evaluate("document.documentElement.scrollWidth") <= NARROW
     await tab.picture(pictures / f"{name}-{NARROW}.png", NARROW, dark=True)
+    assert await violations(tab) == []
+    await tab.shape(NARROW, dark=False)
     assert await violations(tab, "color-contrast") == []
     assert tab.problems == expected
 

@@ -7,19 +7,28 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
 from tests.chromium import Page
+from tests.mcp_servers import MCPServer
 from tests.official.running import FAST
 
-from .seeding import HANDBOOK, Seeded
+from .seeding import ADA, HANDBOOK, Seeded
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 JAVASCRIPT = Path(sys.prefix) / "ecosystem-js"
+
+
+@pytest.fixture
+def numbers() -> Iterator[MCPServer]:
+    server = MCPServer("streamable")
+    yield server
+    server.stop()
 
 
 async def press(tab: Page, text: str, within: str = "document") -> None:
@@ -73,6 +82,25 @@ async def test_a_budget_is_set_and_lifted(tab: Page, seeded: Seeded) -> None:
     assert "$12.50 this month" in await tab.evaluate(f"{group}.innerText")
     await press(tab, "Lift the limit", group)
     await loaded(tab, f"{group}?.innerText.includes('No limit')")
+
+
+async def test_credits_are_granted_and_ended(tab: Page, seeded: Seeded) -> None:
+    await tab.open(f"{seeded.root}/dashboard/budgets")
+    fold = "document.querySelector('.panel-fold')"
+    await tab.evaluate(f"{fold}.querySelector('[name=dollars]').value = '25.50'")
+    await tab.evaluate(f"{fold}.querySelector('[name=note]').value = 'To begin with'")
+    await press(tab, "Grant", fold)
+    await loaded(tab, "document.querySelector('.tiles').innerText.includes('$25.')")
+    await tab.evaluate(f"{fold}.querySelector('[name=dollars]').value = '-5'")
+    await press(tab, "Grant", fold)
+    await loaded(tab, "document.querySelector('.tiles').innerText.includes('$20.')")
+    await press(tab, "End;", fold)
+    await loaded(tab, "document.querySelector('.tiles').innerText.includes('Not asked for')")
+    entries = seeded.administer("GET", "/organization/audit_logs?event_types[]=tenant.billing.info.updated")["data"]
+    assert len(entries) == 3
+    granted = seeded.server.rows("SELECT amount_nanos, actor, note FROM credit_grants ORDER BY created_at")
+    assert granted == [(25_500_000_000, ADA, "To begin with"), (-5_000_000_000, ADA, "")]
+    assert {each["actor"]["session"]["user"]["email"] for each in entries} == {ADA}
 
 
 async def test_a_batch_is_followed_as_it_goes(tab: Page, seeded: Seeded) -> None:
@@ -147,6 +175,30 @@ async def test_the_playground_sends_files_and_searches_in_stores(tab: Page, seed
     # What the model was given to read, as the model that follows rules repeats it.
     assert "coffee machine on the second floor" in talk
     assert await tab.evaluate("document.querySelectorAll('[data-attached] li').length") == 0
+
+
+async def test_what_an_mcp_server_may_run_is_asked_in_the_playground(
+    tab: Page, seeded: Seeded, numbers: MCPServer
+) -> None:
+    await tab.open(f"{seeded.root}/playground?model={FAST}")
+    await tab.fill("[data-set=mcp-url]", numbers.url)
+    await tab.fill("[data-set=mcp-label]", "numbers")
+    for choice, after, calls in (("Refuse", "→ refused", []), ("Allow", "→ allowed", ["add"])):
+        await press(tab, "Clear", "document.querySelector('[data-composer]')")
+        await tab.fill("[data-say]", "What is 20 and 22?")
+        await press(tab, "Send", "document.querySelector('[data-composer]')")
+        await tab.until("document.querySelector('.say-tool button')")
+        asked = await shown(tab, ".say-tool")
+        assert asked.startswith("May numbers run this?")
+        assert json.loads(re.search(r"add\((.*)\)", asked)[1]) == {"a": 20, "b": 22}  # type: ignore[index]
+        assert numbers.seen()["calls"] == []
+        await press(tab, choice, "document.querySelector('.say-tool')")
+        await tab.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")
+        talk = await shown(tab, "[data-talk]")
+        assert after in talk
+        assert ("numbers ran add" in talk) is bool(calls)
+        assert numbers.seen()["calls"] == calls
+        assert not await tab.evaluate("document.querySelector('.say-error')")
 
 
 async def choose(tab: Page, selector: str, file: Path, content: bytes) -> None:

@@ -25,6 +25,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 KNOWN: dict[str, Any] = {"name": "Paris", "country": "France", "customer_name": "你好啊集团 こんにちは株式会社"}
 """What it says of things by their names, in the forms that it is asked to keep to."""
 
+LENGTHS: list[int] = []
+"""Of the requests that it was sent, in bytes."""
+
 
 def message_for(body: dict[str, Any]) -> dict[str, Any]:
     """What the model says."""
@@ -86,7 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        LENGTHS.append(int(self.headers["content-length"]))
+        body = json.loads(self.rfile.read(LENGTHS[-1]))
         message = message_for(body)
         finish = "tool_calls" if "tool_calls" in message else "stop"
         usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
@@ -94,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             answer = {"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage}
             self._send("application/json", json.dumps(answer).encode())
             return
-        deltas = [{"tool_calls": [{"index": 0, **call}]} for call in message.get("tool_calls", [])]
+        deltas: list[dict[str, Any]] = [
+            {"tool_calls": [{"index": 0, **call}]} for call in message.get("tool_calls", [])
+        ]
         deltas += [{"content": word + " "} for word in (message.get("content") or "").split(" ") if word]
         chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
         chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}], "usage": usage})

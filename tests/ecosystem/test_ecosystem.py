@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 from tests.official.running import CHAT, Server
 
-from .model import rule_model
+from .model import LENGTHS, rule_model
 
 HERE = Path(__file__).parent
 PYTHON = Path(sys.prefix) / "ecosystem"
@@ -82,24 +84,36 @@ def test_javascript(server: Server, program: str) -> None:
     assert run(server, ["node", placed]).split()[-1] == "passed"
 
 
-def test_codex_runs_a_command(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("short", [False, True], ids=["as it comes", "short"])
+def test_codex_runs_a_command(server: Server, tmp_path: Path, short: bool) -> None:
+    """As docs/codex.md says, with all that Codex tells a model and with the least."""
     if not CODEX.exists():
         pytest.skip(f"{CODEX} is missing: `make codex` installs it, some 400 MB")
-    (tmp_path / "config.toml").write_text(
-        f"""model = "{CHAT}"
-model_provider = "inhouse"
-approval_policy = "never"
-sandbox_mode = "danger-full-access"
-web_search = "disabled"
-[model_providers.inhouse]
-name = "Inhouse"
-base_url = "{server.base_url}"
-env_key = "OPENAI_API_KEY"
-wire_api = "responses"
-"""
-    )
+    page = (HERE.parent.parent / "docs" / "codex.md").read_text()
+    provided, least = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    provider = tomllib.loads(provided)
+    provider["model_providers"]["inhouse"] |= {"base_url": server.base_url, "env_key": "OPENAI_API_KEY"}
+    config = {**provider, "approval_policy": "never", "sandbox_mode": "danger-full-access"}
+    if short:
+        (instructions,) = re.findall(r"```md\n(.*?)```", page, re.DOTALL)
+        (tmp_path / "short.md").write_text(instructions)
+        config |= {**tomllib.loads(least), "model_instructions_file": str(tmp_path / "short.md")}
+    (tmp_path / "config.toml").write_text("\n".join(toml(config)))
     work = tmp_path / "work"
     work.mkdir()
     command = [CODEX, "exec", "--skip-git-repo-check", "Run the command and report its output."]
     out = run(server, command, where=work, CODEX_HOME=str(tmp_path))
     assert "hello-from-42" in out
+    *_, called, answered = LENGTHS
+    assert called < answered < (8_000 if short else 60_000)
+
+
+def toml(table: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Lines of a configuration: values first, then tables."""
+    for name, value in table.items():
+        if not isinstance(value, dict):
+            yield f"{name} = {json.dumps(value)}"
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield f"[{path}{name}]"
+            yield from toml(value, f"{path}{name}.")

@@ -59,7 +59,7 @@ async def test_it_goes_on_after_what_was_told() -> None:
     assert it.part.prompt == [1, 2, 3, 7, 8], "text that was held back is made anew"
     assert it.part.max_tokens == 8
     [piece] = it.take([Chunk("c", [5], tokens_predicted=1)])
-    assert piece == Piece("c", [5], count=1)
+    assert piece == Piece("c", [5], count=1, cached_tokens=2)
     [end] = it.take([Chunk(stop=True, tokens_predicted=1, stop_type="eos", timings=Timings(cache_n=5))])
     assert isinstance(end, Finished)
     assert (end.completion_tokens, end.prompt_tokens, end.cached_tokens) == (3, 3, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -16,6 +17,7 @@ from tests.walking import Walk, events, walking
 from inhouse.engines.protocol import BadConstraint, EngineBusy, EngineFailed
 from inhouse.generation.core import generate
 from inhouse.generation.events import TextDelta
+from inhouse.generation.grammar import Follower
 from inhouse.generation.items import (
     Audio,
     CustomTool,
@@ -133,6 +135,20 @@ async def test_reused_tokens_are_told_as_the_contract_tells_them(walk: Walk) -> 
         await events(generate(call, ask(user("y" * 1600))))
     assert call.prefill_ms is None, "a warm prompt says nothing of how fast a cold one is read"
     assert call.decode_ms == 20.0
+
+
+async def test_what_was_reused_is_told_of_an_answer_that_is_broken_off(walk: Walk) -> None:
+    called = '<tool_call>{"name": "weather", "arguments": {"city": "Linz"}}</tool_call>'
+    engine = ScriptedEngine([Say([called], cached=1500, hangs=True)])
+    told = await run(walk, engine, ask(user("y" * 1600), tools=(WEATHER,), parallel_tool_calls=False))
+    assert (told.calls(), engine.stopped) == ([("weather", '{"city": "Linz"}')], 1)
+    assert told.usage["cached_tokens"] == 1408
+    engine.script = [Say(), Say(["Once", "upon"], cached=1500, hangs=True)]
+    async with walk.call() as call:
+        async with aclosing(generate(call, ask(user("y" * 1600)))) as batches:
+            async for _ in batches:
+                break
+        assert call.usage.cached_tokens == 1408, "who leaves pays no more than who stays"
 
 
 async def test_the_budget_is_the_least_of_all_limits(walk: Walk) -> None:
@@ -292,6 +308,74 @@ async def test_a_strict_function_called_freely_is_written_again_under_its_schema
     assert second.max_tokens == first.max_tokens - len(free)
     assert engine.stopped == 1, "the free text is not waited for"
     assert told.usage["output_tokens"] == len(free) + len("".join(held)) + 1
+
+
+NOTHING: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {},
+    {"type": "object"},
+    {"type": "object", "properties": {}},
+    {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+)
+OPEN: tuple[dict[str, Any], ...] = (
+    {"type": "object", "additionalProperties": True},
+    {"type": "object", "additionalProperties": {"type": "integer"}},
+    {"type": "object", "patternProperties": {"^x": {"type": "integer"}}},
+    {"$ref": "#/$defs/a", "$defs": {"a": PARAMETERS}},
+    {"type": "object", "minProperties": 1},
+)
+
+
+async def test_a_function_without_arguments_is_called_with_none(walk: Walk) -> None:
+    written = ['{"input": 3, "note": "{}"}', '"{\\"input\\": 3}"', "{}", "null"]
+    for parameters, strict, value in itertools.product(NOTHING, (False, True), written):
+        magic = FunctionTool("magic", None, parameters, strict)
+        engine = ScriptedEngine([Say([f'<tool_call>\n{{"name": "magic", "arguments": {value}}}\n</tool_call>'])])
+        told = await run(walk, engine, ask(tools=(magic, WEATHER)))
+        assert told.calls() == [("magic", "{}")]
+        assert (told.text(), told.reason()) == ("", "tool_calls")
+        assert len(engine.asked) == 1, "what it is called with is known"
+
+
+async def test_calls_beside_one_without_arguments_keep_theirs(walk: Walk) -> None:
+    calls = ['{"name": "magic", "arguments": {"x": 1}}', '{"name": "weather", "arguments": {"city": "Linz"}}']
+    said = "".join(f"<tool_call>\n{call}\n</tool_call>\n" for call in [*calls, calls[0]])
+    told = await run(walk, ScriptedEngine([Say([said])]), ask(tools=(FunctionTool("magic"), WEATHER)))
+    assert told.calls() == [("magic", "{}"), ("weather", '{"city": "Linz"}'), ("magic", "{}")]
+
+
+async def test_arguments_are_not_invented_without_end(walk: Walk) -> None:
+    engine = ScriptedEngine([Say(['{"name": "magic", "arguments": {"a": "', *["x" * 100] * 30])])
+    told = await run(walk, engine, ask(tools=(FunctionTool("magic"),)))
+    assert told.calls() == [("magic", "{}")]
+    assert told.reason() == "tool_calls"
+    assert (engine.stopped, told.usage["output_tokens"] < 1500) == (1, True)
+
+
+async def test_a_forced_call_of_a_function_without_arguments_can_have_none(walk: Walk) -> None:
+    for parameters in NOTHING:
+        magic = FunctionTool("magic", None, parameters)
+        engine = ScriptedEngine([Say(['{"name": "magic", "arguments": {}}'])])
+        choice = ToolChoice("required", frozenset({"magic"}), named=True)
+        told = await run(walk, engine, ask(tools=(magic,), tool_choice=choice))
+        assert told.calls() == [("magic", "{}")]
+        follower = Follower(str(engine.asked[0].grammar))
+        assert follower.feed('{"name": "magic", "arguments": {')
+        assert not follower.feed('"')
+
+
+async def test_the_repeat_of_a_call_without_arguments_is_a_repeat(walk: Walk) -> None:
+    engine = ScriptedEngine([Say(['{"name": "magic", "arguments": {"again": true}}']), Say(["It is 7."])])
+    before = (user("Magic?"), ToolCall("c", "magic", "{}"), ToolOutput("c", "7"))
+    told = await run(walk, engine, ask(*before, tools=(FunctionTool("magic", None, {"type": "object"}),)))
+    assert (told.calls(), told.text()) == ([], "It is 7.")
+
+
+async def test_a_function_of_any_arguments_keeps_them(walk: Walk) -> None:
+    for parameters in OPEN:
+        engine = ScriptedEngine([Say(['{"name": "magic", "arguments": {"input": 3}}'])])
+        told = await run(walk, engine, ask(tools=(FunctionTool("magic", None, parameters),)))
+        assert told.calls() == [("magic", '{"input": 3}')]
 
 
 async def test_text_before_a_held_call_stays(walk: Walk) -> None:

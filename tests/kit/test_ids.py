@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -41,3 +43,24 @@ def test_letters_are_evenly_likely() -> None:
     # 10,000 each on average with a standard deviation of 99; 7 of these are never met by chance.
     assert min(counts) > 9_300
     assert max(counts) < 10_700
+
+
+def test_threads_share_no_randomness() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = [id for ids in threads.map(lambda _: [new_id("resp_") for _ in range(2_000)], range(8)) for id in ids]
+    assert len(set(made)) == len(made)
+
+
+def test_a_child_process_shares_no_randomness() -> None:
+    new_id("resp_")  # there is a block in memory now
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, "".join(new_id("resp_") for _ in range(10)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reading, 10_000).decode()
+    os.close(reading)
+    os.close(writing)
+    assert len(theirs) == 10 * 53
+    assert not any(new_id("resp_") in theirs for _ in range(100))

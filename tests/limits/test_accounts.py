@@ -1,20 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any, Literal
 
 import pytest
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert, select, text
 
 from inhouse.access import Access
 from inhouse.catalog.cards import Tier
 from inhouse.kit.money import NANO
 from inhouse.limits import accounts as module
-from inhouse.limits.accounts import Accounts
+from inhouse.limits.accounts import PINNED, Accounts
 from inhouse.limits.tiers import DAY_US, NextTier, Spend, load_rule
 from inhouse.storage.database import Database
-from inhouse.storage.schema import calls
+from inhouse.storage.schema import audit_logs, calls
 
 
 @pytest.fixture
@@ -125,6 +126,9 @@ async def test_a_pin_is_stronger_than_the_setting_and_can_be_let_go(database: Da
         assert standing.next.tier == "tier_1"
         await mine.pin(organization, None)
         assert await mine.tier(organization) == ("tier_1" if setting == "auto" else "tier_5")
+    recorded = select(audit_logs.c.details).where(audit_logs.c.type == PINNED).order_by(audit_logs.c.effective_at)
+    told = await database.read(lambda c: c.execute(recorded).scalars().all())
+    assert [json.loads(each)["tier"] for each in told] == ["free", None] * 2
 
 
 async def test_a_setting_pins_everybody(database: Database, organization: str) -> None:

@@ -7,17 +7,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from inhouse.kit.errors import RateLimited
 from inhouse.kit.ids import request_id
 from inhouse.metering import accounts
-from inhouse.metering.budgets import Budgets
+from inhouse.metering.budgets import BILLING, Budgets
 from inhouse.metering.entries import Opening, Settlement
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.verify import verify
 from inhouse.storage.database import Database
-from inhouse.storage.schema import calls, credit_grants, instances, spend_accounts, spend_alert_events, spend_alerts
+from inhouse.storage.schema import (
+    audit_logs,
+    calls,
+    credit_grants,
+    instances,
+    spend_accounts,
+    spend_alert_events,
+    spend_alerts,
+)
 
 Open = Callable[[str], Database]
 PRICE = 1000
@@ -222,6 +230,8 @@ async def test_credits_do_not_lapse_and_can_be_added(till: Till, database: Datab
     assert sorted(granted) == [-5 * PRICE, 10 * PRICE, 100 * PRICE]
     await till.budgets.end_credits("org-1")
     await till.call(1000, 1000)
+    recorded = select(func.count()).where(audit_logs.c.type == BILLING, audit_logs.c.organization_id == "org-1")
+    assert await database.read(lambda c: c.execute(recorded).scalar()) == 4, "every change is on record"
 
 
 async def test_a_limit_set_elsewhere_counts_soon(till: Till, database_url: str, open_database: Open) -> None:

@@ -14,8 +14,8 @@ from sqlalchemy import text
 from tests.walking import Client, Walk, walking
 
 from inhouse.engines.deployments import Embedded
-from inhouse.engines.llama.engine import LlamaEngine
-from inhouse.engines.protocol import Completion
+from inhouse.engines.llama.engine import UNSEEN, LlamaEngine
+from inhouse.engines.protocol import Completion, Piece
 from inhouse.engines.weights import find_manifest
 from inhouse.kit.ids import request_id
 from inhouse.metering.engines import UNTOLD, compare
@@ -113,6 +113,35 @@ async def test_clients_that_leave_and_engines_that_die(walk: Walk) -> None:
     rows = await walk.platform.database.read(lambda c: c.execute(engine_counts.select()).all())
     assert sorted(row.ended for row in rows) == [False, False, True]
     assert all(row.output_tokens for row in rows)
+
+
+async def test_turns_that_we_break_off(walk: Walk) -> None:
+    """The engine writes on for a moment when all that is wanted of a turn is there."""
+    engine = engine_of(walk)
+    client = await walk.client()
+    await client.post(CHAT, asking("Count."))
+    [before] = [await checked(walk)]
+    assert before.clean, before
+    prompt = await engine.tokenize("Once upon a time there was a king who")
+    async for batch in engine.complete(Completion(prompt=prompt, max_tokens=300)):
+        taken = sum(event.count for event in batch if isinstance(event, Piece))
+        break
+    # What was read of it is on the books here.
+    add = f"UPDATE calls SET output_tokens = output_tokens + {taken}"
+    await walk.platform.database.write(lambda c: c.execute(text(add)).rowcount)
+    while engine.status.running:
+        await asyncio.sleep(0.01)
+    found = await walk.platform.database.read(compare)
+    while found.tokens == before.engines.tokens:  # counted once the engine has noticed
+        await asyncio.sleep(0.05)
+        await walk.platform.engine_counts.look()
+        found = await walk.platform.database.read(compare)
+    assert not found.disagreements
+    assert found.tokens > before.engines.tokens + taken, "it wrote on, and nobody was billed for that"
+    missing = f"UPDATE calls SET output_tokens = output_tokens - {UNSEEN + taken}"
+    await walk.platform.database.write(lambda c: c.execute(text(missing)).rowcount)
+    found = await walk.platform.database.read(compare)
+    assert "for calls on the books" in found.disagreements[0], "a real loss is still seen"
 
 
 async def leave(client: Client, body: Any) -> None:

@@ -14,11 +14,11 @@ import pytest
 from tests.metering.test_ledger import agree, kept, opening, rows, settlement
 
 from inhouse.metering import ledger as module
-from inhouse.metering.journal import Journal, abandoned
-from inhouse.metering.ledger import Ledger
+from inhouse.metering.ledger import Ledger, _decoder
 from inhouse.metering.usage import Usage
 from inhouse.metering.verify import verify
 from inhouse.storage.database import Database
+from inhouse.storage.journal import Journal, abandoned
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +118,7 @@ async def test_killed_between_the_commit_and_the_emptying(
     """The database has it, and the journal too: it counts once."""
     ledger = Ledger(database, folder, beat_s=3600)
     await ledger.start()
-    monkeypatch.setattr("inhouse.metering.journal._Part.empty", lambda part: None)
+    monkeypatch.setattr("inhouse.storage.journal._Part.empty", lambda part: None)
     call, other = opening(), opening()
     await ledger.open(call)
     await ledger.settle(settlement(call.id))
@@ -151,7 +151,7 @@ async def test_a_line_cut_short_costs_nothing_but_itself(database: Database, fol
 async def test_nobody_reads_the_journal_of_a_living_process(ledger: Ledger, database: Database, folder: Path) -> None:
     call = opening()
     await ledger.open(call)
-    assert list(abandoned(folder)) == []
+    assert list(abandoned(folder, _decoder)) == []
     other = Ledger(database, folder)
     assert await other.start() == 0
     await other.close()
@@ -174,7 +174,7 @@ async def test_a_full_disk_means_waiting_for_the_database(
             return write(file, data[: room.pop()])
         raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr("inhouse.metering.journal.os.write", full)
+    monkeypatch.setattr("inhouse.storage.journal.os.write", full)
     for bytes_left in ([], [7]):
         room[:] = bytes_left
         call = opening()
@@ -262,7 +262,7 @@ async def test_killed_while_the_database_is_told_of_a_call_that_then_ends(
     write = database.write
     never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     monkeypatch.setattr(database, "write", lambda work: never)
-    ledger._flush()
+    ledger._flusher.flush()
     await asyncio.sleep(0.01)
     await ledger.settle(settlement(call.id))
     die(ledger)
@@ -318,4 +318,4 @@ async def test_lines_that_cannot_be_read_are_kept_aside(database: Database, fold
     await ledger.close()
     (kept_aside,) = folder.iterdir()
     assert b"req_of_another_version" in kept_aside.read_bytes()
-    assert list(abandoned(folder)) == []
+    assert list(abandoned(folder, _decoder)) == []

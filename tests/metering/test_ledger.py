@@ -244,9 +244,8 @@ def test_processes_are_told_apart() -> None:
 
 
 async def test_series_are_remembered_only_once_they_are_committed(database: Database) -> None:
-    booking = rollups.Booking(
-        rollups.Series("org-1", "completions", "p", "", "k", "m", False, "default"), 10**15, 200, 1, 0, 1, 0, 1, 1, 1, 0
-    )
+    series = rollups.Series("org-1", "completions", "p", "", "k", "m", False, "default")
+    booking = rollups.Booking(series, 10**15, rollups.sums_of(200, 1, 0, 1, 0, 1, 1, 1, 0))
 
     def work(connection: Connection) -> None:
         rollups.add(connection, [booking], {})

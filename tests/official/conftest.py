@@ -30,9 +30,11 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
 
 
 @pytest.fixture(scope="session")
-def server(start_server: StartServer) -> Server:
-    """The server that all tests share which do it no harm."""
-    return start_server(engines__preload=f"{CHAT},{FAST}")
+def server(start_server: StartServer) -> Iterator[Server]:
+    """The server that all tests share which do it no harm. Nothing that they send may be a surprise to it."""
+    server = start_server(engines__preload=f"{CHAT},{FAST}")
+    yield server
+    assert not server.tracebacks
 
 
 @pytest.fixture(scope="session")
@@ -52,10 +54,3 @@ def stranger(server: Server) -> Iterator[OpenAI]:
     """Another project of the same organization."""
     with server.client(server.key_of_another_project()) as client:
         yield client
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_tracebacks(server: Server) -> Iterator[None]:
-    """Nothing that these tests send may be a surprise to the server."""
-    yield
-    assert not server.tracebacks

@@ -16,7 +16,7 @@ from .running import CHAT, FAST, Server, until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 APPLICATION = Path(__file__).with_name("assistants_app.py")
-OLD_PACKAGES = Path(sys.prefix) / "openai-1"
+OLD_PACKAGES = Path(sys.prefix) / "official-1"
 BETA = {"openai-beta": "assistants=v2"}
 PING: dict[str, Any] = {
     "type": "function",

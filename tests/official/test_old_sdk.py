@@ -10,7 +10,7 @@ from pathlib import Path
 from .running import Server
 
 SCRIPT = Path(__file__).with_name("old_sdk.py")
-PACKAGES = Path(sys.prefix) / "openai-2"
+PACKAGES = Path(sys.prefix) / "official-2"
 
 
 def test_the_older_sdk(server: Server) -> None:

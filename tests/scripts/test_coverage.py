@@ -183,6 +183,23 @@ def test_the_command_fails_when_a_promise_is_broken(tmp_path: Path, capsys: pyte
     assert "GET /models response: data[].owned_by: missing" in out
 
 
+def test_a_family_can_be_promised_apart_from_some_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promises, path = tmp_path / "coverage.toml", tmp_path / "openapi.json"
+    monkeypatch.setattr(coverage, "PROMISES", promises)
+    ours = document()
+    del ours["paths"]["/models/{model}"]
+    path.write_text(json.dumps(ours))
+    promises.write_text('complete = []\n[apart_from]\nmodels = ["/models/{model}"]')
+    status, out = run(capsys, str(path))
+    assert status == 0
+    assert "models +" in out
+    del ours["components"]["schemas"]["Model"]["properties"]["owned_by"]
+    path.write_text(json.dumps(ours))
+    assert run(capsys, str(path))[0] == 1
+
+
 @pytest.mark.usefixtures("promises")
 def test_the_command_reads_stdin_and_lists_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

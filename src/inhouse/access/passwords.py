@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -22,7 +23,6 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._nobodys = self._hasher.hash("nobody's")
 
     async def hash(self, password: str) -> str:
         async with self._turns:
@@ -31,18 +31,22 @@ class Passwords:
     async def verify(self, hash: str | None, password: str) -> bool:
         """Whether it is the one. Without a hash it takes as long, so that nobody learns who has an account."""
         async with self._turns:
-            right = await asyncio.to_thread(self._verify, hash or self._nobodys, password[: MAX_LENGTH + 1])
-        return right and hash is not None
+            return await asyncio.to_thread(self._verify, hash, password[: MAX_LENGTH + 1])
 
     def is_outdated(self, hash: str) -> bool:
         """Whether it was made with weaker parameters than today's."""
         return self._hasher.check_needs_rehash(hash)
 
-    def _verify(self, hash: str, password: str) -> bool:
+    def _verify(self, hash: str | None, password: str) -> bool:
+        nobodys = self._nobodys  # whoever is asked about first, so that the time it takes tells nothing
         try:
-            return self._hasher.verify(hash, password)
+            return self._hasher.verify(hash or nobodys, password) and hash is not None
         except (VerificationError, InvalidHashError):
             return False
+
+    @functools.cached_property
+    def _nobodys(self) -> str:
+        return self._hasher.hash("nobody's")
 
 
 def check_new(password: str, email: str) -> None:

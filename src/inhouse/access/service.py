@@ -61,11 +61,10 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """A key, and what stands around it."""
+    """A key, and who comes with it."""
 
     key: Key
-    granted: frozenset[str] | None
-    policy: Policy
+    caller: Caller
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -160,20 +159,9 @@ class Access:
         if known is None or (known.key.expires_at is not None and known.key.expires_at <= now):
             raise incorrect_key(secret)
         key = known.key
-        project_id = key.project_id or ""
-        check_scope(headers, key.organization_id, project_id)
+        check_scope(headers, key.organization_id, known.caller.project_id)
         self._touch(key, now)
-        return Caller(
-            key.organization_id,
-            project_id,
-            key.id,
-            key.kind == "admin",
-            key.user_id or "",
-            key.permission,
-            key.scopes,
-            known.granted,
-            known.policy,
-        )
+        return known.caller
 
     async def policy(self, organization_id: str, project_id: str) -> Policy:
         """What bounds a project now, for work that goes on after its request."""
@@ -312,8 +300,18 @@ def _known(connection: Connection, hash: str) -> _Known | None:
     key = store.usable_key(connection, hash, store.now())
     if key is None:
         return None
-    policy = policy_of(connection, key.organization_id, key.project_id)
-    return _Known(key, granted(connection, key.user_id, key.project_id), policy)
+    caller = Caller(
+        key.organization_id,
+        key.project_id or "",
+        key.id,
+        key.kind == "admin",
+        key.user_id or "",
+        key.permission,
+        key.scopes,
+        granted(connection, key.user_id, key.project_id),
+        policy_of(connection, key.organization_id, key.project_id),
+    )
+    return _Known(key, caller)
 
 
 def _preset(connection: Connection, secret: str, kind: Kind, setting: str, project: Project) -> None:

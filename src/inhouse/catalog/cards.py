@@ -10,6 +10,7 @@ Field order in ``Modalities``, ``Endpoints``, ``Features`` and ``Tools`` is the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from datetime import date
 from importlib.resources import files
@@ -342,7 +343,15 @@ def load_cards(folder: Traversable | None = None) -> Cards:
     Raises:
         CardError: a file does not decode, or the cards contradict each other.
     """
-    folder = folder if folder is not None else files("inhouse.catalog").joinpath("cards")
+    return _shipped_cards() if folder is None else _read_cards(folder)
+
+
+@functools.cache
+def _shipped_cards() -> Cards:
+    return _read_cards(files("inhouse.catalog").joinpath("cards"))
+
+
+def _read_cards(folder: Traversable) -> Cards:
     cards = []
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".toml"):

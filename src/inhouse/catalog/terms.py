@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -61,6 +62,7 @@ class _FeeFile(Fact, frozen=True, kw_only=True):
     fees: tuple[ToolFee, ...]
 
 
+@functools.cache
 def load_terms() -> Terms:
     """The labels of everything that a card can speak of.
 
@@ -87,8 +89,12 @@ def load_fees() -> dict[str, ToolFee]:
     Raises:
         CardError: the file does not decode.
     """
-    fees = decode_file(files("inhouse.catalog").joinpath("fees.toml"), _FeeFile).fees
-    return {fee.key: fee for fee in fees}
+    return {fee.key: fee for fee in _shipped_fees()}
+
+
+@functools.cache
+def _shipped_fees() -> tuple[ToolFee, ...]:
+    return decode_file(files("inhouse.catalog").joinpath("fees.toml"), _FeeFile).fees
 
 
 def fields_of(fact: msgspec.Struct) -> list[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy import select
 
 from inhouse.access import UnusableKey
 from inhouse.catalog import Catalog
@@ -20,6 +21,7 @@ from inhouse.engines.weights import WeightsError
 from inhouse.kit.errors import APIError
 from inhouse.settings import Settings, SettingsError, load
 from inhouse.storage.database import Database, MigrationFailed
+from inhouse.storage.schema import organizations
 
 T = TypeVar("T")
 
@@ -72,6 +74,21 @@ def make_data_dir(settings: Settings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Refused(f"the data folder {settings.data_dir} cannot be made: {error.strerror}") from error
+
+
+async def organization_of(database: Database, id: str | None) -> str:
+    """The organization with this id; without one, the first that there is.
+
+    Raises:
+        Refused: there is none.
+    """
+    query = select(organizations.c.id).order_by(organizations.c.created_at, organizations.c.id)
+    if id is not None:
+        query = query.where(organizations.c.id == id)
+    found = await database.read(lambda connection: connection.execute(query.limit(1)).scalar())
+    if found is None:
+        raise Refused("there is no organization yet; the first start makes one" if id is None else f"there is no {id}")
+    return str(found)
 
 
 async def catalog_of(database: Database) -> Catalog:

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from sqlalchemy import select
 
-from inhouse.cli.common import DataDir, Refused, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, organization_of, out, settings_of, told, with_database
 from inhouse.kit.money import format_dollars, nano_dollars
 from inhouse.metering.budgets import Budgets
 from inhouse.storage.database import Database
-from inhouse.storage.schema import organizations
 
 app = typer.Typer(no_args_is_help=True, help="Prepaid credits and monthly limits of an organization.")
 
@@ -31,7 +29,7 @@ def grant(
     """Add prepaid credits. From the first grant on, nothing is served beyond them."""
 
     async def work(database: Database) -> None:
-        id = await _organization(database, organization)
+        id = await organization_of(database, organization)
         granted = await Budgets(database).grant(id, -nanos if take_back else nanos, actor=getuser(), note=note)
         out.print(f"{id} has {format_dollars(granted.left_nanos)} left")
 
@@ -49,7 +47,7 @@ def show(organization: Organization = None, data_dir: DataDir = None) -> None:
 
     async def work(database: Database) -> None:
         table = Table("account", "limit", "spent", "reserved")
-        for account in await Budgets(database).standing(await _organization(database, organization)):
+        for account in await Budgets(database).standing(await organization_of(database, organization)):
             limit = "" if account.limit_nanos is None else format_dollars(account.limit_nanos)
             spent, reserved = format_dollars(account.spent_nanos), format_dollars(account.reserved_nanos)
             table.add_row(account.kind, limit, spent, reserved)
@@ -64,19 +62,9 @@ def end(organization: Organization = None, data_dir: DataDir = None) -> None:
     """Ask for credits no longer. The grants stay on record."""
 
     async def work(database: Database) -> None:
-        id = await _organization(database, organization)
+        id = await organization_of(database, organization)
         await Budgets(database).end_credits(id)
         out.print(f"{id} needs no credits")
 
     with told():
         with_database(settings_of(data_dir), work)
-
-
-async def _organization(database: Database, id: str | None) -> str:
-    query = select(organizations.c.id).order_by(organizations.c.created_at, organizations.c.id)
-    if id is not None:
-        query = query.where(organizations.c.id == id)
-    found = await database.read(lambda connection: connection.execute(query.limit(1)).scalar())
-    if found is None:
-        raise Refused("there is no organization yet; the first start makes one" if id is None else f"there is no {id}")
-    return str(found)

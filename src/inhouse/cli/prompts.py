@@ -66,14 +66,19 @@ def update(
     project: Project = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Add a version. Prints its number."""
+    """Add a version. Prints its number.
+
+    With --text or --model, the rest stays as it is in the newest version; --file is all of it.
+    """
 
     async def work(database: Database) -> None:
         service, project_id = await _of(database, project)
+        newest = (await service.get(project_id, id)).versions
+        before = (await service.version(project_id, id, newest)).content
+        content = _content(text, model, file, before)
         out.print(await service.add_version(project_id, id, content, publish=publish))
 
     with told():
-        content = _content(text, model, file)
         with_database(settings_of(data_dir), work)
 
 
@@ -139,11 +144,21 @@ async def _of(database: Database, project: str | None) -> tuple[PromptsService, 
     return PromptsService(database), found.id
 
 
-def _content(text: str | None, model: str | None, file: Path | None) -> PromptContent:
-    if (text is None) == (file is None):
+def _content(
+    text: str | None, model: str | None, file: Path | None, before: PromptContent | None = None
+) -> PromptContent:
+    """What a version says.
+
+    Args:
+        before: what the version before it says.
+    """
+    if (text is not None and file is not None) or (text is None and file is None and (model is None or before is None)):
         raise Refused("give --text or --file")
     if file is not None:
         content: PromptContent = decode(file.read_bytes(), PromptContent)
     else:
-        content = PromptContent(messages=[InputMessage(role="developer", content=text or "")])
+        content = before or PromptContent(messages=[])
+        if text is not None:
+            messages: list[InputMessage] = [InputMessage(role="developer", content=text)]
+            content = msgspec.structs.replace(content, messages=messages)
     return content if model is None else msgspec.structs.replace(content, model=model)

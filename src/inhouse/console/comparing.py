@@ -9,6 +9,7 @@ import msgspec
 from inhouse.catalog.cards import Card
 from inhouse.catalog.served import ServedBy
 from inhouse.catalog.terms import Terms, fields_of
+from inhouse.console.dates import day
 from inhouse.console.prices import price_lines
 from inhouse.kit.money import format_dollars
 
@@ -46,6 +47,7 @@ def charts(cards: Sequence[Card], served: Mapping[str, ServedBy | None]) -> list
     figures.append(("Context window", "tokens", [card.context_window for card in cards], "count"))
     figures.append(("Max output", "tokens", [card.max_output_tokens for card in cards], "count"))
     here = [served.get(card.default_snapshot) for card in cards]
+    figures.append(("Window here", "tokens", [one.window if one else None for one in here], "count"))
     decode = [one.decode_tokens_per_second if one else None for one in here]
     figures.append(("Speed measured here", "tokens a second", [*decode], "rate"))
     return [
@@ -63,9 +65,7 @@ def rows(cards: Sequence[Card], served: Mapping[str, ServedBy | None], terms: Te
         Row("Window here", [f"{one.window:,} tokens" if one else "–" for one in here]),
         Row("Intelligence", [card.intelligence.label if card.intelligence else "–" for card in cards]),
         Row("Speed", [card.speed.label if card.speed else "–" for card in cards]),
-        Row(
-            "Knowledge cutoff", [card.knowledge_cutoff.isoformat() if card.knowledge_cutoff else "–" for card in cards]
-        ),
+        Row("Knowledge cutoff", [day(card.knowledge_cutoff) if card.knowledge_cutoff else "–" for card in cards]),
         Row("Default snapshot", [card.default_snapshot for card in cards]),
     ]
     groups = [("Facts", facts)]

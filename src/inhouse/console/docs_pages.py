@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Get started": ("quickstart", "console", "migration"),
-    "Guides": ("responses", "tools", "files", "embeddings", "moderation", "audio", "websocket", "webhooks"),
+    "Guides": ("responses", "codex", "tools", "files", "embeddings", "moderation", "audio", "websocket", "webhooks"),
     "Operate": ("administration", "limits", "ledger", "settings", "performance", "architecture"),
 }
 MORE = "More"
@@ -102,7 +102,16 @@ class Docs:
     async def page(self, request: Request) -> Response:
         document = self.documents.get(request.path_params["name"].removesuffix(".md"))
         if document is None:
-            return await self._answer(request, "not_found.html.jinja", 404, what="page of the documentation")
+            return await self._answer(
+                request,
+                "not_found.html.jinja",
+                404,
+                what="page of the documentation",
+                side="docs_side.html.jinja",
+                back=("/docs", "All documentation"),
+                document=None,
+                query="",
+            )
         # What the parser wrote: HTML in a document was escaped there.
         html = Markup(document.html.replace(SERVER, str(escape(base_of(request)))))  # noqa: S704
         return await self._answer(request, "docs.html.jinja", document=document, html=html, query="")
@@ -116,20 +125,27 @@ class Docs:
             return PlainTextResponse("Not found\n", 404)
         return Response(found.read_bytes(), media_type=kind, headers={**GUARDS, "cache-control": "max-age=3600"})
 
+    @cached_property
+    def _folded(self) -> list[tuple[Document, Section, str, str]]:
+        """Sections with their heading and text as they are searched."""
+        return [
+            (document, section, section.heading.casefold(), section.text.casefold())
+            for document in self.documents.values()
+            for section in document.sections
+        ]
+
     def search(self, query: str) -> list[Hit]:
         """Sections that have every word, those with a word in the heading first."""
         words = query.casefold().split()
         hits: list[tuple[int, Hit]] = []
-        for document in self.documents.values():
-            for section in document.sections:
-                heading, text = section.heading.casefold(), section.text.casefold()
-                if not words or not all(word in heading or word in text for word in words):
-                    continue
-                at = max(0, text.find(words[0]))
-                end = at + len(words[0])
-                excerpt = (section.text[max(0, at - 90) : at], section.text[at:end], section.text[end : end + 140])
-                score = sum(word in heading for word in words) + sum(word in document.name for word in words)
-                hits.append((-score, Hit(document, section, *excerpt)))
+        for document, section, heading, text in self._folded:
+            if not words or not all(word in heading or word in text for word in words):
+                continue
+            at = max(0, text.find(words[0]))
+            end = at + len(words[0])
+            excerpt = (section.text[max(0, at - 90) : at], section.text[at:end], section.text[end : end + 140])
+            score = sum(word in heading for word in words) + sum(word in document.name for word in words)
+            hits.append((-score, Hit(document, section, *excerpt)))
         hits.sort(key=lambda hit: hit[0])
         return [hit for _, hit in hits[:_MOST_HITS]]
 

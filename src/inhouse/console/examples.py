@@ -4,69 +4,43 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from inhouse.console.code import snippets
 from inhouse.console.schemas import Schema
 
-BODIES: dict[str, dict[str, Any]] = {
-    "createChatCompletion": {
-        "model": "gpt-4.1",
-        "messages": [
-            {"role": "system", "content": "Answer in one sentence."},
-            {"role": "user", "content": "Why is the sky blue?"},
-        ],
-        "max_completion_tokens": 60,
-    },
-    "createResponse": {"model": "gpt-4.1", "input": "Why is the sky blue?", "max_output_tokens": 60},
-    "Getinputtokencounts": {"model": "gpt-4.1", "input": "Why is the sky blue?"},
-    "Compactconversation": {
-        "model": "gpt-4.1",
-        "input": [{"role": "user", "content": "My name is Ada. Remember it."}],
-    },
-    "createCompletion": {"model": "gpt-3.5-turbo-instruct", "prompt": "The sky is", "max_tokens": 16},
-    "createEmbedding": {"model": "text-embedding-3-small", "input": ["The sky is blue.", "Grass is green."]},
-    "createModeration": {"model": "omni-moderation-latest", "input": "I will bake you a cake."},
-    "createConversation": {"metadata": {"topic": "sky"}, "items": [{"role": "user", "content": "Hello!"}]},
-    "createWebhookEndpoint": {
-        "name": "Jobs",
-        "url": "https://example.com/webhooks",
-        "event_types": ["response.completed"],
-    },
-    "create-project": {"name": "Website"},
-    "admin-api-keys-create": {"name": "Dashboards"},
-    "create-project-service-account": {"name": "Crawler"},
-}
-QUERIES: dict[str, dict[str, Any]] = {"usage-costs": {"start_time": 1_767_225_600}}
-RUNNABLE = (
-    "createChatCompletion",
-    "createResponse",
-    "createCompletion",
-    "createEmbedding",
-    "createModeration",
-    "createConversation",
-    "listModels",
-    "listFiles",
-)
-"""Examples that run as pasted on a fresh installation; the tests run them."""
 
+@cache
+def bodies() -> dict[str, dict[str, Any]]:
+    """Written examples of bodies, by operation."""
+    read = tomllib.loads(files("inhouse.console").joinpath("examples.toml").read_text("utf-8"))
+    return {operation: body for family in read.values() for operation, body in family.items()}
+
+
+QUERIES: dict[str, dict[str, Any]] = {"usage-costs": {"start_time": 1_767_225_600}}
 _ADMIN = ("/organization/", "/projects/")
 
 
 def example(operation_id: str, method: str, path: str, told: Schema, base_url: str, components: Any) -> dict[str, str]:
     """Code by language for an operation of the document; empty where it has no plain example."""
     content = told.get("requestBody", {}).get("content", {})
+    ids = [_placeholder(name) for name in re.findall(r"\{([a-z_]+)\}", path)]
     filled = re.sub(r"\{([a-z_]+)\}", lambda found: _placeholder(found[1]), path)
+    header: Schema = next((each["schema"] for each in told.get("parameters", ()) if each["name"] == "OpenAI-Beta"), {})
     admin = path.startswith(_ADMIN)
     if "multipart/form-data" in content:
         return _form(operation_id, filled, base_url, content["multipart/form-data"]["schema"], components)
-    body = BODIES.get(operation_id)
+    body = bodies().get(operation_id)
     if body is None and "application/json" in content:
         body = minimal(content["application/json"]["schema"], components)
     query = QUERIES.get(operation_id)
     if query is None and operation_id.startswith("usage-"):
         query = QUERIES["usage-costs"]
-    return snippets(method, filled, body or None, base_url, query=query, admin=admin)
+    beta = str(header.get("const") or next(iter(header.get("enum", ())), ""))
+    return snippets(method, path, body, base_url, ids=ids, query=query, admin=admin, beta=beta)
 
 
 def body_of(operation_id: str, told: Schema, components: Any) -> str | None:
@@ -74,7 +48,7 @@ def body_of(operation_id: str, told: Schema, components: Any) -> str | None:
     content = told.get("requestBody", {}).get("content", {})
     if "application/json" not in content:
         return None
-    body = BODIES.get(operation_id) or minimal(content["application/json"]["schema"], components)
+    body = bodies().get(operation_id) or minimal(content["application/json"]["schema"], components)
     return json.dumps(body, indent=2, ensure_ascii=False)
 
 
@@ -92,7 +66,9 @@ def minimal(schema: Schema, components: dict[str, Schema], depth: int = 3) -> An
         case "object":
             known = schema.get("properties", {})
             names = schema.get("required", []) if depth else []
-            return {name: minimal(known[name], components, depth - 1) for name in names if name in known}
+            return {
+                name: _named(name) or minimal(known[name], components, depth - 1) for name in names if name in known
+            }
         case "array":
             return [minimal(schema.get("items", {}), components, depth - 1)] if depth else []
         case "integer" | "number":
@@ -101,6 +77,13 @@ def minimal(schema: Schema, components: dict[str, Schema], depth: int = 3) -> An
             return True
         case _:
             return "…"
+
+
+def _named(name: str) -> str | list[str] | None:
+    """What stands for an id in a body, told by its name."""
+    if name.endswith("_ids"):
+        return [name[:-1].upper()]
+    return name.upper() if name.endswith("_id") else None
 
 
 def _placeholder(name: str) -> str:

@@ -23,8 +23,12 @@ from inhouse.console.prices import headline, price_lines, priced_by
 METRICS = ("input", "cached_input", "output")
 CAPABILITIES = {
     "chat_completions": "Chat",
+    "responses": "Responses",
+    "assistants": "Assistants",
+    "batch": "Batches",
     "embeddings": "Embeddings",
     "transcription": "Transcription",
+    "translation": "Translation",
     "speech_generation": "Speech",
     "moderation": "Moderation",
     "completions": "Legacy completions",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from inhouse.console.assets import Assets, conditional, takes_gzip
+from inhouse.console.dates import day
 from inhouse.kit.money import format_dollars, format_dollars_short
 
 # Nothing inline and nothing from elsewhere: a page that is made to show hostile text can still not run it.
@@ -26,6 +27,8 @@ GUARDS = {
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
 }
+_CENT = 10_000_000
+"""Nano-dollars."""
 _HEADERS = {
     **GUARDS,
     "cache-control": "private, no-cache",
@@ -53,13 +56,14 @@ class Pages:
             breakable=_breakable,
             bytes=_bytes,
             count=lambda number: f"{number:,}",
-            day=_day,
+            day=day,
             dollars=format_dollars,
             dollars_short=format_dollars_short,
+            dollars_up=lambda nanos: format_dollars(-(-nanos // _CENT) * _CENT),
             moment=_moment,
             rate=_rate,
             title_of=lambda metric: str(metric).replace("_", " ").capitalize(),
-            when=lambda seconds: _moment(datetime.fromtimestamp(seconds, UTC)),
+            when=_when,
         )
 
     def answer(self, request: Request, template: str, status: int = 200, /, **context: Any) -> Response:
@@ -92,15 +96,15 @@ def _bytes(number: int) -> str:
     return f"{number:,.1f} TB"
 
 
-def _day(value: date) -> str:
-    """``Jun 01, 2024``, in English whatever the locale of the process."""
-    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-    return f"{months[value.month - 1]} {value.day:02d}, {value.year}"
-
-
 def _moment(value: datetime) -> str:
     value = value.astimezone(UTC)
-    return f"{_day(value)}, {value:%H:%M} UTC"
+    return f"{day(value)}, {value:%H:%M} UTC"
+
+
+def _when(seconds: int) -> Markup:
+    """A moment on a page that says once that its times are UTC."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return Markup('<time datetime="{}">{}, {}</time>').format(f"{at:%Y-%m-%dT%H:%M:%SZ}", day(at), f"{at:%H:%M}")
 
 
 def _rate(tokens_per_second: float) -> str:

@@ -17,6 +17,11 @@ from inhouse.console.signing import to_sign_in
 if TYPE_CHECKING:
     from inhouse.console.site import Site
 
+IDEAS = (
+    "Explain a mutex to a ten-year-old.",
+    "Write a SQL query for the ten largest orders.",
+    "Name three uses of a brick.",
+)
 MOST_BYTES = 4 * 1024 * 1024
 """Of a conversation that is shown as code."""
 
@@ -50,6 +55,7 @@ class Playground:
             served=served,
             chosen=chosen,
             languages=LANGUAGES,
+            ideas=IDEAS,
         )
 
     async def code(self, request: Request) -> Response:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,6 +22,9 @@ from inhouse.console.schemas import Property, Schema, Schemas
 if TYPE_CHECKING:
     from inhouse.console.site import Site
 
+_HERE = "http://here.invalid/v1"
+"""In the place of the address that a reader's browser reaches this server at."""
+_PLAIN = re.compile(r"https?://[\w.:\[\]-]+(/[\w./-]*)?", re.ASCII)
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -76,6 +80,9 @@ class Reference:
         self.site = site
         self._document = document
         self.scores = load_scores()
+        self._made: dict[str, dict[str, dict[str, str]]] = {}
+        self._texts: dict[str, dict[str, Markup]] = {}
+        self._forms: dict[str, dict[str, Tried | None]] = {}
 
     def routes(self) -> list[Route]:
         return [Route("/reference", self.index), Route("/reference/{family}", self.family)]
@@ -119,17 +126,54 @@ class Reference:
         slug = request.path_params["family"]
         family = next((each for each in self.families if each.slug == slug), None)
         if family is None:
-            return await self._answer(request, "not_found.html.jinja", 404, family=None, what="family of operations")
+            return await self._answer(
+                request,
+                "not_found.html.jinja",
+                404,
+                family=None,
+                what="family of operations",
+                side="reference_side.html.jinja",
+                back=("/reference", "All operations"),
+            )
         base = f"{base_of(request)}/v1"
-        components = self.document["components"]["schemas"]
-        examples = {
-            entry.id: example(entry.id, entry.method, entry.path, entry.told, base, components)
-            for entry in family.entries
-        }
-        tried = {entry.id: self._tried(entry) for entry in family.entries}
+        examples = self._examples(family, base)
+        tried = self._tries(family)
         return await self._answer(
-            request, "reference_family.html.jinja", family=family, examples=examples, tried=tried, base=base
+            request,
+            "reference_family.html.jinja",
+            family=family,
+            examples=examples,
+            texts=self._told(family),
+            tried=tried,
+            base=base,
         )
+
+    def _told(self, family: Family) -> dict[str, Markup]:
+        """The text of each operation, which is the same for every reader; rendered once."""
+        if family.slug not in self._texts:
+            render = self.site.pages.render
+            self._texts[family.slug] = {
+                one.id: Markup(render("reference_operation.jinja", entry=one))  # noqa: S704 - templates escape
+                for one in family.entries
+            }
+        return self._texts[family.slug]
+
+    def _examples(self, family: Family, base: str) -> dict[str, dict[str, str]]:
+        """Code by operation and language. It is made once, and the address put in, where no language quotes it."""
+        here = _HERE if _PLAIN.fullmatch(base) else base
+        made = self._made.get(family.slug) if here == _HERE else None
+        if made is None:
+            components = self.document["components"]["schemas"]
+            made = {one.id: example(one.id, one.method, one.path, one.told, here, components) for one in family.entries}
+        if here != _HERE:
+            return made
+        self._made[family.slug] = made
+        return {id: {name: code.replace(_HERE, base) for name, code in codes.items()} for id, codes in made.items()}
+
+    def _tries(self, family: Family) -> dict[str, Tried | None]:
+        if family.slug not in self._forms:
+            self._forms[family.slug] = {one.id: self._tried(one) for one in family.entries}
+        return self._forms[family.slug]
 
     def _tried(self, entry: Entry) -> Tried | None:
         """What the form to try an operation begins with; None for uploads."""

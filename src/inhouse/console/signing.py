@@ -31,12 +31,12 @@ class Signing:
         provider: name of the identity provider that ``/sign-in/provider`` leads to; empty if there is none.
     """
 
-    def __init__(self, pages: Pages, door: Door, accounts: Accounts, provider: str = "") -> None:
+    def __init__(self, pages: Pages, door: Door, accounts: Accounts, attempts: Attempts, provider: str = "") -> None:
         self.pages = pages
         self.door = door
         self.accounts = accounts
         self.provider = provider
-        self._attempts = Attempts()
+        self._attempts = attempts
 
     def routes(self) -> list[Route]:
         return [
@@ -56,18 +56,18 @@ class Signing:
             return await self._form(request, 403, _WORN, "")
         to, email = fields.get("next", ""), fields.get("email")
         names = [_address(request)] if email is None else [_address(request), f"person {email.strip().lower()[:320]}"]
-        if self._attempts.tired(*names):
+        if await self._attempts.tired(*names):
             return await self._form(request, 429, "Too many wrong attempts. Wait a minute.", to, email=email)
         if email is not None:
             user_id = await self.accounts.check(email, fields.get("password", ""))
             if user_id is None:
-                self._attempts.failed(*names)
+                await self._attempts.failed(*names)
                 return await self._form(request, 401, "No account has this address and password.", to, email=email)
             return await self.admit(request, to, user_id=user_id)
         key = fields.get("key", "").strip()
         caller = await self.door.prove(key)
         if caller is None:
-            self._attempts.failed(*names)
+            await self._attempts.failed(*names)
             return await self._form(request, 401, "This key is not valid here.", to, with_key=True)
         before = await self.door.who(request)
         held = before.keys if before and before.organization_id == caller.organization_id else Keys()
@@ -104,7 +104,7 @@ class Signing:
         if fields is None:
             return await self._welcome(request, 403, _WORN, "")
         token = fields.get("token", "")
-        if self._attempts.tired(_address(request)):
+        if await self._attempts.tired(_address(request)):
             return await self._welcome(request, 429, "Too many wrong attempts. Wait a minute.", token, **_said(fields))
         if fields.get("password") != fields.get("again"):
             problem = "The two passwords are not the same."
@@ -112,7 +112,7 @@ class Signing:
         try:
             user_id = await self.accounts.redeem(token, password=fields.get("password", ""), **_said(fields))
         except APIError as error:
-            self._attempts.failed(_address(request))
+            await self._attempts.failed(_address(request))
             return await self._welcome(request, 400, error.message, token, **_said(fields))
         return await self.admit(request, "/dashboard", user_id=user_id)
 

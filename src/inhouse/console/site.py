@@ -12,6 +12,7 @@ from inhouse.access.accounts import Accounts
 from inhouse.access.people import People
 from inhouse.access.sessions import Sessions
 from inhouse.console.account import Account
+from inhouse.console.attempts import Attempts
 from inhouse.console.behind import Behind
 from inhouse.console.dashboard.batches import Batches
 from inhouse.console.dashboard.hooks import Hooks
@@ -79,7 +80,7 @@ class Site:
         self._document = document
         self.behind = behind
         self._url = settings.url.rstrip("/")
-        self._signing = Signing(self.pages, self.door, self.accounts, settings.provider)
+        self._signing = Signing(self.pages, self.door, self.accounts, Attempts(database), settings.provider)
         self._provider = Provider(settings, self._signing, self.accounts) if settings.provider else None
 
     async def close(self) -> None:

@@ -71,6 +71,8 @@ class Piece(msgspec.Struct, tag="piece"):
     """Aligned with ``tokens``."""
     count: int = 0
     """Tokens generated for this piece. Text that ends up empty (an end token, say) counts too."""
+    cached_tokens: int = 0
+    """As in ``Finished``, for readers that do not stay until then."""
 
 
 class Finished(msgspec.Struct, tag="finished"):

@@ -38,19 +38,21 @@ async def readable(call: Call, request: GenerationRequest) -> GenerationRequest:
 
 
 async def answer(call: Call, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
-    """What the engine says to a readable request, in the batches it arrives in. Nothing of it is moderated.
+    """What the engine says to a request, in the batches it arrives in. Nothing of it is moderated.
 
     Raises:
         APIError: what the client is to be told.
     """
+    request = await readable(call, request)
     form = request.format
     with engine_errors(call.id, constraint_param=form.param if isinstance(form, JsonSchema) else None):
-        if isinstance(call.text_engine, Upstream):
-            events = remote.generate(call, call.text_engine, request)
+        engine = call.text_engine
+        if isinstance(engine, Upstream):
+            events = remote.generate(call, engine, request)
         else:
-            check_biases(request.sampling, call.text_engine.vocabulary)
+            check_biases(request.sampling, engine.vocabulary)
             await _refuse_what_no_engine_can_follow(request)
-            events = local.generate(call, call.text_engine, speakable(request))
+            events = local.generate(call, engine, speakable(request))
         async with aclosing(events):
             async for batch in events:
                 await call.answering()

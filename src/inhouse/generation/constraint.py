@@ -15,7 +15,7 @@ from inhouse.generation import engine_schema
 from inhouse.generation.call_syntax import RAW_CLOSING
 from inhouse.generation.grammar import HEADER, compile_definition, why_not
 from inhouse.generation.items import AnswerFormat, FunctionTool, GenerationRequest, JsonObject, JsonSchema, Tool
-from inhouse.generation.schema import refusal
+from inhouse.generation.schema import refusal, takes_nothing
 from inhouse.kit.errors import InvalidRequest
 
 RAW_INPUT = '<tool_input name="{name}">'
@@ -94,7 +94,7 @@ def tool_call(tools: Sequence[Tool], *, parallel: bool, instead: Constraint | No
     for i, tool in enumerate(tools):
         if isinstance(tool, FunctionTool):
             term, left_out = _schema_term(
-                tool.parameters or _NO_ARGUMENTS, strict=tool.strict, context_param=tool.param, name=tool.name
+                _parameters(tool), strict=tool.strict, context_param=tool.param, name=tool.name
             )
             dropped.update(left_out)
             rules.append(f"call_{i}: {_opening(tool.name, 'arguments')} value_{i} {_literal('}')}")
@@ -142,14 +142,18 @@ def arguments(tool: Tool) -> Constraint:
         InvalidRequest: as ``tool_call``.
     """
     if isinstance(tool, FunctionTool):
-        schema = tool.parameters or _NO_ARGUMENTS
-        return json_schema(schema, strict=tool.strict, context_param=tool.param, name=tool.name)
+        return json_schema(_parameters(tool), strict=tool.strict, context_param=tool.param, name=tool.name)
     if tool.syntax == "text":
         return Constraint(HEADER + f"start: {_json(engine_schema.with_spacing({'type': 'string'}))}\n")
     return Constraint(HEADER + compile_definition(tool.syntax, tool.definition, param=tool.param))
 
 
 _NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+def _parameters(tool: FunctionTool) -> dict[str, Any]:
+    """The schema that a call is held to; where it leaves open an object without properties, a small model fills it."""
+    return _NO_ARGUMENTS if tool.parameters is None or takes_nothing(tool.parameters) else tool.parameters
 
 
 def _schema_term(schema: dict[str, Any], *, strict: bool, context_param: str, name: str) -> tuple[str, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from inhouse.generation.moderation.guarding import Guard, said_in
 from inhouse.generation.prompt import speakable
 
 
-async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
+def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
     """Run a request on the call's engine, within the guardrails of the call.
 
     Gives events in the batches they arrived in: deltas and tool calls of each choice, ``ChoiceFinished`` for each,
@@ -27,12 +27,11 @@ async def generate(call: Call, request: GenerationRequest) -> AsyncGenerator[lis
     Raises:
         APIError: what the client is to be told.
     """
+    return _guarded(call, request) if call.guardrails else answer(call, request)
+
+
+async def _guarded(call: Call, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
     request = await readable(call, request)
-    if not call.guardrails:
-        async with aclosing(answer(call, request)) as batches:
-            async for batch in batches:
-                yield batch
-        return
     async with Guard(call) as guard:
         await guard.check(*said_in(request.items), param=request.items_param)
         guarded = guard.watch(answer(call, request), request.choices, stream=request.stream)

@@ -68,6 +68,8 @@ class ToolOutput(msgspec.Struct, tag="tool_output", frozen=True):
 
     call_id: str
     text: str
+    plain: str | None = None
+    """The same, without instructions, for a model that is shown it outside of the roles of tools."""
 
 
 Item = Message | ToolCall | ToolOutput

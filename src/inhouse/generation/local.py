@@ -36,11 +36,14 @@ from inhouse.generation.items import (
 from inhouse.generation.merge import merged
 from inhouse.generation.prompt import prompt_tokens, told_results
 from inhouse.generation.sampling import completion
+from inhouse.generation.schema import takes_nothing
 from inhouse.generation.tool_calls import ToolCallParser, is_repeat, new_call_id
 from inhouse.generation.window import Fitted, completion_budget, fitted
 from inhouse.metering.usage import reported_cache
 
 Batch = list[Event]
+MOST_INVENTED = 1024
+"""Characters of arguments that a model may write for a function that takes none, before it is stopped."""
 
 
 async def generate(call: Call, engine: TextEngine, request: GenerationRequest) -> AsyncGenerator[Batch, None]:
@@ -163,6 +166,10 @@ class _Choice:
         """Text from the engine, with the call's usage kept up to date as it comes."""
         usage = self._call.usage
         spent = 0
+        first = prompt is self._prompt
+        # A second prompt finds in the cache what the first one just left there; that was not reused from before. And
+        # what was reused of a prompt that is read partly is counted already.
+        reuse_known = not first or self._index > 0 or self._partly
         # A second prompt may be longer than the first, and what was written before it counts.
         left = min(self._budget, self._engine.window - len(prompt))
         if left < 1:
@@ -180,6 +187,9 @@ class _Choice:
         with refusals(self._request.items_param):
             async with aclosing(self._engine.complete(asked)) as batches:
                 async for batch in batches:
+                    if not reuse_known:  # with the first piece, for an answer may be broken off before its end
+                        usage.cached_tokens += reported_cache(len(prompt), batch[0].cached_tokens)
+                        reuse_known = True
                     pieces = [event for event in batch if isinstance(event, Piece)]
                     tokens = sum(piece.count for piece in pieces)
                     usage.output_tokens += tokens
@@ -188,7 +198,7 @@ class _Choice:
                     for event in batch:
                         if isinstance(event, Finished):
                             usage.output_tokens += event.completion_tokens - spent
-                            self._finished(event, first=prompt is self._prompt)
+                            self._finished(event, first=first)
                     if follower is not None and not follower.feed("".join(piece.text for piece in pieces)):
                         raise EngineFailed("the engine left its constraint")
                     if pieces:
@@ -197,15 +207,11 @@ class _Choice:
     def _finished(self, event: Finished, *, first: bool) -> None:
         call = self._call
         self._cut = event.reason == "length"
-        # A second prompt finds in the cache what the first one just left there; that was not reused from before.
-        if first and self._index == 0:
-            if not self._partly:  # else what was reused of the whole prompt is counted already
-                call.usage.cached_tokens += reported_cache(event.prompt_tokens, event.cached_tokens)
-            if self._request.choices == 1 and call.decode_ms is None:
-                call.decode_ms = event.decode_ms
-                # A warm prompt says nothing of how fast a cold one is read, nor does one that is not read whole.
-                if not event.cached_tokens and not self._partly:
-                    call.prefill_ms = event.prefill_ms
+        if first and self._index == 0 and self._request.choices == 1 and call.decode_ms is None:
+            call.decode_ms = event.decode_ms
+            # A warm prompt says nothing of how fast a cold one is read, nor does one that is not read whole.
+            if not event.cached_tokens and not self._partly:
+                call.prefill_ms = event.prefill_ms
 
 
 class _Gate:
@@ -225,6 +231,10 @@ class _Gate:
             choice=choice,
         )
         self._bound = {tool.name: tool for tool in tools if free and _is_bound(tool)}
+        self._bare = {tool.name for tool in tools if isinstance(tool, FunctionTool) and takes_nothing(tool.parameters)}
+        """Functions without arguments. A small model invents some, and they are left out."""
+        self._invented = 0
+        """Characters of those of the call that is open."""
         self.answered = _answered_calls(request) if free else []
         """Calls that must not be made again."""
         self._open: ToolCallStarted | None = None
@@ -232,13 +242,15 @@ class _Gate:
         self.calls = 0
         """Calls that went out."""
         self.repeated = False
+        self.overlong = False
+        """The model goes on inventing arguments; no further text is worth waiting for."""
         self.held_to: Tool | None = None
         """The tool whose call is to be written under its constraint."""
 
     @property
     def done(self) -> bool:
         """Nothing further of this text matters."""
-        return self.repeated or self.held_to is not None or self._parser.done
+        return self.repeated or self.overlong or self.held_to is not None or self._parser.done
 
     @property
     def value_at(self) -> int:
@@ -268,19 +280,34 @@ class _Gate:
                     event.index, self._open = self.calls, event
                     if not self.answered:
                         out.append(event)
+                case ToolCallDelta(text=text) if self._open is not None and self._open.name in self._bare:
+                    self._invented += len(text)
+                    if self._invented > MOST_INVENTED:
+                        self.overlong = True
+                        return [*out, *self._done(self._open)]
                 case ToolCallDelta() if not self.answered:
                     event.index = self.calls
                     out.append(event)
                 case ToolCallDone(arguments=arguments) if self._open is not None:
-                    opened, self._open = self._open, None
-                    if self.answered:
-                        if is_repeat(opened.name, arguments, self.answered):
-                            self.repeated = True
-                            return out
-                        out += [opened, ToolCallDelta(self.calls, arguments, self._choice)]
-                    event.index = self.calls
-                    out.append(event)
-                    self.calls += 1
+                    out += self._done(self._open, arguments)
+                    if self.repeated:
+                        return out
+        return out
+
+    def _done(self, opened: ToolCallStarted, arguments: str = "{}") -> Batch:
+        """The end of a call, and all of it that was held."""
+        self._open, self._invented = None, 0
+        bare = opened.name in self._bare
+        if bare:
+            arguments = "{}"
+        if is_repeat(opened.name, arguments, self.answered):
+            self.repeated = True
+            return []
+        out: Batch = [opened] if self.answered else []
+        if bare or self.answered:
+            out.append(ToolCallDelta(self.calls, arguments, self._choice))
+        out.append(ToolCallDone(self.calls, arguments, self._choice))
+        self.calls += 1
         return out
 
     def _logprobs_of(self, text: str) -> list[TokenLogprob]:
@@ -299,8 +326,7 @@ def _kind(tool: Tool) -> Literal["function", "custom"]:
 
 def _is_bound(tool: Tool) -> bool:
     if isinstance(tool, FunctionTool):
-        # Without parameters a small model invents some.
-        return tool.strict or tool.parameters is None
+        return tool.strict and not takes_nothing(tool.parameters)
     return tool.syntax != "text"
 
 

@@ -11,6 +11,7 @@ those of any turn. Closing the generator ends the engine and every running tool.
 from __future__ import annotations
 
 import asyncio
+import re
 import string
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -54,6 +55,7 @@ MOST_AT_ONCE = 8
 """Calls of one turn that run at the same time."""
 NO_WORDS = string.whitespace + string.punctuation
 """An answer of nothing else says nothing; where a form is asked for, an empty object does."""
+_NUMBERS = re.compile(r"(?<!\d)\d{1,2}(?!\d)[\W_]*")
 CLOSE_S = 5.0
 """How long tools may take to let go of what they hold, seconds."""
 
@@ -128,9 +130,9 @@ class _Loop:
         self._client_calls = False
         self._silent = True
         """Whether nothing came of this turn yet: no words, no calls."""
+        self._begun = ""
+        """What was told of its text while that said nothing."""
         self._asked_again = False
-        self._plain: dict[str, str] = {}
-        """What calls gave, by their ids, where it can be told more plainly."""
         self._reason: FinishReason = "stop"
         self._answers: list[Answered] = []
         self._paused = False
@@ -169,7 +171,7 @@ class _Loop:
                     return
                 sampling = msgspec.structs.replace(self._request.sampling, max_tokens=left)
                 self._request = msgspec.structs.replace(self._request, sampling=sampling)
-            self._silent, reads, held = True, _reads_results(self._request), []
+            self._silent, self._begun, reads, held = True, "", _reads_results(self._request), []
             async with aclosing(generate(self._call, self._request)) as batches:
                 async for batch in batches:
                     held += self._of_model(batch)
@@ -206,7 +208,8 @@ class _Loop:
                     self._text.append(text)
                     told = self._read(event)
                     if self._silent:
-                        self._silent = not any(map(self._says, told))
+                        self._begun += "".join(each.text for each in told if isinstance(each, TextDelta))
+                        self._silent = not self._says(self._begun)
                     out += told
                 case RefusalDelta():
                     self._silent = False
@@ -237,9 +240,14 @@ class _Loop:
                     out.append(event)
         return out
 
-    def _says(self, told: Event | ToolEvent) -> bool:
-        wordless = NO_WORDS if self._request.format is None else string.whitespace
-        return isinstance(told, TextDelta) and bool(told.text.strip(wordless))
+    def _says(self, text: str) -> bool:
+        """Whether there is a word in it. Beside results that are shown with numbers, small ones are marks, too."""
+        if self._request.format is not None:
+            return bool(text.strip(string.whitespace))
+        words = text.strip(NO_WORDS)
+        last = self._request.items[-1] if self._request.items else None
+        marked = isinstance(last, ToolOutput) and last.plain is not None
+        return bool(_NUMBERS.sub("", words) if marked else words)
 
     def _asks_again(self) -> bool:
         """Whether the model read results, and ended its turn without a word."""
@@ -296,8 +304,7 @@ class _Loop:
         if said:
             items.append(Message("assistant", (Text(said),)))
         items += [ToolCall(each.call.id, each.call.name, each.call.arguments) for each in answers]
-        items += [ToolOutput(each.call.id, each.output) for each in answers]
-        self._plain |= {each.call.id: each.plain for each in answers if each.plain is not None}
+        items += [ToolOutput(each.call.id, each.output, each.plain) for each in answers]
         # A choice that forces a call would force one for ever.
         choice = self._request.tool_choice
         if choice.mode == "required":
@@ -306,14 +313,7 @@ class _Loop:
 
     def _told_plainly(self) -> GenerationRequest:
         """The request for a model that read results and had nothing to say of them."""
-        items = tuple(
-            msgspec.structs.replace(item, text=self._plain.get(item.call_id, item.text))
-            if isinstance(item, ToolOutput)
-            else item
-            for item in self._request.items
-        )
-        plain = told_results(msgspec.structs.replace(self._request, items=items))
-        return msgspec.structs.replace(plain, worded=True)
+        return msgspec.structs.replace(told_results(self._request), worded=True)
 
     def _withhold(self) -> None:
         """From now on the model sees the client's functions only."""
@@ -371,7 +371,7 @@ def _function(told: Declaration) -> FunctionTool:
             try:
                 check_lenient(parameters, **where)
             except InvalidRequest:
-                parameters = {"type": "object"}
+                parameters = {"type": "object", "additionalProperties": True}
     return FunctionTool(told.name, told.description, parameters, strict)
 
 

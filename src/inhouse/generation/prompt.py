@@ -134,7 +134,7 @@ def told_results(request: GenerationRequest) -> GenerationRequest:
         return msgspec.structs.replace(request, tool_choice=ToolChoice("none"))
     names = {item.id: item.name for item in request.items if isinstance(item, ToolCall)}
     facts = [
-        f"Result of {names.get(item.call_id, 'the tool')}: {item.text}"
+        f"Result of {names.get(item.call_id, 'the tool')}: {item.text if item.plain is None else item.plain}"
         for item in request.items[last:]
         if isinstance(item, ToolOutput)
     ]

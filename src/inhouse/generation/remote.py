@@ -168,25 +168,26 @@ async def generate(call: Call, upstream: Upstream, request: GenerationRequest) -
 def chat_body(call: Call, request: GenerationRequest) -> dict[str, Any]:
     """The request in the wire format. ``model`` is left to the target that will take it."""
     sampling = request.sampling
-    body: dict[str, Any] = {"model": call.snapshot.id, "messages": list(_messages(request))}
-    optional = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "presence_penalty": sampling.presence_penalty or None,
-        "frequency_penalty": sampling.frequency_penalty or None,
-        "seed": sampling.seed,
-        "stop": list(sampling.stop) or None,
-        "logit_bias": {str(token): round(bias) for token, bias in sampling.logit_bias.items()} or None,
-        "max_tokens": sampling.max_tokens,
-        "n": request.choices if request.choices != 1 else None,
-        "tools": [_tool(tool) for tool in request.tools] or None,
-        "prediction": {"type": "content", "content": request.prediction} if request.prediction else None,
-    }
-    body.update((name, value) for name, value in optional.items() if value is not None)
+    body: dict[str, Any] = {"model": call.snapshot.id, "messages": _messages(request)}
+    for name in ("temperature", "top_p", "seed", "max_tokens"):
+        if (value := getattr(sampling, name)) is not None:
+            body[name] = value
+    for name in ("presence_penalty", "frequency_penalty"):
+        if value := getattr(sampling, name):
+            body[name] = value
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if sampling.logit_bias:
+        body["logit_bias"] = {str(token): round(bias) for token, bias in sampling.logit_bias.items()}
+    if request.choices != 1:
+        body["n"] = request.choices
+    if request.prediction:
+        body["prediction"] = {"type": "content", "content": request.prediction}
     if sampling.logprobs is not None:
         body["logprobs"] = True
         body["top_logprobs"] = sampling.logprobs
     if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
         body["tool_choice"] = _tool_choice(request)
         if not request.parallel_tool_calls:
             body["parallel_tool_calls"] = False

@@ -47,10 +47,25 @@ _DEFINITIONS: Final = ("$defs", "definitions")
 _ROOT_ONLY_FOR_RESPONSES: Final = ("oneOf", "anyOf", "allOf", "enum", "not")
 _MAX_WALK: Final = 128
 """Levels of any kind. Deeper than this no schema is meant, only the stack."""
+_MORE_PROPERTIES: Final = (
+    _SUBSCHEMAS
+    | _SUBSCHEMA_LISTS
+    | _SUBSCHEMA_MAPS
+    | frozenset({"$ref", "$dynamicRef", "$recursiveRef", "enum", "const", "minProperties", "dependencies"})
+)
+"""Keywords by which an object may have properties that ``properties`` does not name."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]+\Z")
 _MAX_NAME: Final = 64
 
 Path = tuple[str, ...]
+
+
+def takes_nothing(parameters: dict[str, Any] | None) -> bool:
+    """Whether a function is meant to be called with ``{}``: its schema names no property, and asks for none."""
+    if not parameters:
+        return True
+    named = any(parameters.get(key) for key in ("properties", "required", "additionalProperties"))
+    return not named and not parameters.keys() & _MORE_PROPERTIES
 
 
 def check_name(name: str, *, param: str) -> None:

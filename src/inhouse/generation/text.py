@@ -206,6 +206,7 @@ async def _one(
         async for batch in batches:
             out: list[TextEvent] = []
             for event in batch:
+                usage.cached_tokens = reported_cache(len(prompt.tokens), event.cached_tokens)
                 if isinstance(event, Piece):
                     usage.output_tokens += event.count
                     counted += event.count
@@ -247,7 +248,6 @@ def _mean_logprob(events: list[ChoiceEvent]) -> float:
 
 
 def _note(call: Call, request: TextRequest, event: Finished) -> None:
-    call.usage.cached_tokens = reported_cache(event.prompt_tokens, event.cached_tokens)
     if len(request.prompts) == request.best_of == request.choices == 1:
         call.decode_ms = event.decode_ms
         if not event.cached_tokens:

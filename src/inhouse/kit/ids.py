@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from threading import Lock
 
 _ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _FAIR = len(_ALPHABET) * 4
@@ -39,6 +40,35 @@ _DIGITS_OF = {
 }
 
 
+_BLOCK = 4096
+"""Bytes asked of the system at once: each question costs more than an id."""
+
+
+class _Randomness:
+    """The system's random bytes, each given once: to one thread, and never to a parent and its child."""
+
+    def __init__(self) -> None:
+        self.forget()
+        os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        self._lock = Lock()
+        self._block = b""
+        self._at = 0
+
+    def take(self, count: int) -> bytes:
+        with self._lock:
+            end = self._at + count
+            if end > len(self._block):
+                self._block, self._at, end = os.urandom(max(_BLOCK, count)), 0, count
+            taken = self._block[self._at : end]
+            self._at = end
+            return taken
+
+
+_random = _Randomness().take
+
+
 def new_id(prefix: str, length: int | None = None) -> str:
     """A fresh identifier: ``prefix`` and random characters, as many and of the kind the official service uses for it.
 
@@ -49,14 +79,14 @@ def new_id(prefix: str, length: int | None = None) -> str:
     if length is None:
         digits = _DIGITS_OF.get(prefix)
         if digits is not None:
-            return prefix + os.urandom(digits >> 1).hex()
+            return prefix + _random(digits >> 1).hex()
         length = _LETTERS_OF.get(prefix, _LETTERS)
-    letters = os.urandom(length + 8).translate(_LETTER, _UNFAIR)
+    letters = _random(length + 8).translate(_LETTER, _UNFAIR)
     while len(letters) < length:
-        letters += os.urandom(length).translate(_LETTER, _UNFAIR)
+        letters += _random(length).translate(_LETTER, _UNFAIR)
     return prefix + letters[:length].decode("ascii")
 
 
 def request_id() -> str:
     """``req_`` and 32 hexadecimal digits, as in the ``x-request-id`` header."""
-    return "req_" + os.urandom(16).hex()
+    return "req_" + _random(16).hex()

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
+from inhouse.access.audit import COMMAND_LINE, Actor, record
 from inhouse.catalog.cards import Tier
 from inhouse.limits import store
 from inhouse.limits.plans import ProjectLimits
@@ -22,6 +23,8 @@ SPEND_EVERY_S = 60.0
 """After which an organization's spend is brought up to date."""
 LATE_US = 60_000_000
 """Calls settled this recently are counted anew each time: a group of settlements can be written a little late."""
+PINNED = "tenant.usage_limit.workspace.updated"
+"""The official type of event that is nearest to a pinned tier."""
 
 log = structlog.get_logger(__name__)
 
@@ -112,10 +115,14 @@ class Accounts:
         pinned = self._setting != "auto" or organization_id in self._pins
         return Standing(tier, pinned, spend, way_to_next(self.rule, tier, spend, store.now()))
 
-    async def pin(self, organization_id: str, tier: Tier | None) -> None:
+    async def pin(self, organization_id: str, tier: Tier | None, actor: Actor = COMMAND_LINE) -> None:
         """Fix an organization's tier, or with None let it go. In force at once here, in seconds in other processes."""
-        at = store.now()
-        await self._database.write(lambda c: store.pin(c, organization_id, tier, at))
+
+        def work(connection: Connection) -> None:
+            store.pin(connection, organization_id, tier, store.now())
+            record(connection, organization_id, actor, PINNED, organization_id, {"tier": tier})
+
+        await self._database.write(work)
         await self.refresh()
 
     async def lower(self, project_id: str, group: str, limits: ProjectLimits) -> None:

@@ -14,7 +14,7 @@ from inhouse.metering.entries import Opening, Settlement
 from inhouse.metering.refusals import set_aside
 from inhouse.metering.rollups import Booking, Series
 from inhouse.metering.usage import Usage
-from inhouse.storage.bulk import insert_rows
+from inhouse.storage.bulk import Plain, insert_plain, update_plain
 from inhouse.storage.schema import calls
 from inhouse.storage.schema import instances as instances_table
 
@@ -33,11 +33,9 @@ COST = (
 )
 """What a row comes to by its own prices."""
 
-_SETTLE = (
-    update(calls)
-    .where(calls.c.id == bindparam("new_id"))
-    .values({name: bindparam(f"new_{name}") for name in (*Settlement.__struct_fields__[1:], "state")})
-)
+_OPENED = (*Opening.__struct_fields__, "state", "instance")
+_SETTLED = (*Settlement.__struct_fields__, "state")
+_AT_ONCE = (*Opening.__struct_fields__, "instance", *_SETTLED[1:])
 _RECORD = (
     update(calls)
     .where(calls.c.id == bindparam("call_id"), calls.c.state == "open")
@@ -83,8 +81,10 @@ def store(
     """
     final = _first(settled)
     openings = [opened[id] for id in opened.keys() & final.keys()]
-    insert_rows(connection, calls, [_open(opening, instance) for id, opening in opened.items() if id not in final])
-    insert_rows(connection, calls, [_open(each, instance) | _settled(final[each.id]) for each in openings])
+    unsettled = [_open(opening, instance) for id, opening in opened.items() if id not in final]
+    insert_plain(connection, calls, _OPENED, unsettled)
+    at_once = [(*msgspec.structs.astuple(each), instance, *_settled(final[each.id])[1:]) for each in openings]
+    insert_plain(connection, calls, _AT_ONCE, at_once)
     rows: list[Any] = [*openings, *_settle(connection, [each for id, each in final.items() if id not in opened])]
     return _book(connection, rows, [_booking(row, final[row.id]) for row in rows], known)
 
@@ -93,7 +93,7 @@ def replay(
     connection: Connection, opened: Iterable[Opening], settled: Iterable[Settlement], instance: str
 ) -> list[Alarm]:
     """Like ``store``, of a journal of which the database may hold any part already."""
-    insert_rows(connection, calls, [_open(opening, instance) for opening in opened], ignore_known=True)
+    insert_plain(connection, calls, _OPENED, [_open(opening, instance) for opening in opened], ignore_known=True)
     final = _first(settled)
     rows = _settle(connection, final.values())
     _, alarms = _book(connection, rows, [_booking(row, final[row.id]) for row in rows], {})
@@ -107,21 +107,19 @@ def _first(settled: Iterable[Settlement]) -> dict[str, Settlement]:
     return final
 
 
-def _open(opening: Opening, instance: str) -> dict[str, Any]:
-    return msgspec.structs.asdict(opening) | {"state": "open", "instance": instance}
+def _open(opening: Opening, instance: str) -> Plain:
+    return *msgspec.structs.astuple(opening), "open", instance
 
 
-def _settled(settlement: Settlement) -> dict[str, Any]:
-    return msgspec.structs.asdict(settlement) | {"state": "settled"}
+def _settled(settlement: Settlement) -> Plain:
+    return *msgspec.structs.astuple(settlement), "settled"
 
 
 def _settle(connection: Connection, settlements: Collection[Settlement]) -> list[Row[Any]]:
     """Settle those whose rows are still open. Returns these rows as they were."""
     final = {settlement.id: settlement for settlement in settlements}
     found = [row for ids in _chunks(sorted(final)) for row in connection.execute(_STILL_OPEN, {"ids": ids})]
-    if found:
-        changes = [{f"new_{name}": value for name, value in _settled(final[row.id]).items()} for row in found]
-        connection.execute(_SETTLE, changes)
+    update_plain(connection, calls, _SETTLED, [_settled(final[row.id]) for row in found])
     return found
 
 
@@ -130,7 +128,7 @@ def admit(connection: Connection, opening: Opening, instance: str, now: int) -> 
     nanos = opening.reserved_nanos
     if not accounts.reserve(connection, opening.organization_id, opening.project_id, nanos, now):
         return False
-    insert_rows(connection, calls, [_open(opening, instance)])
+    insert_plain(connection, calls, _OPENED, [_open(opening, instance)])
     return True
 
 
@@ -211,15 +209,17 @@ def _booking(row: Row[Any] | Opening, used: Any, interrupted_at: int | None = No
             row.detail,
         ),
         used.settled_at if interrupted_at is None else interrupted_at,
-        used.status if interrupted_at is None else INTERRUPTED_STATUS,
-        used.input_tokens,
-        used.cached_input_tokens,
-        used.output_tokens,
-        used.units,
-        row.input_price,
-        row.cached_input_price,
-        row.output_price,
-        used.fee_nanos,
+        rollups.sums_of(
+            used.status if interrupted_at is None else INTERRUPTED_STATUS,
+            used.input_tokens,
+            used.cached_input_tokens,
+            used.output_tokens,
+            used.units,
+            row.input_price,
+            row.cached_input_price,
+            row.output_price,
+            used.fee_nanos,
+        ),
     )
 
 

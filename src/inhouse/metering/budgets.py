@@ -8,17 +8,20 @@ from functools import partial
 import msgspec
 from sqlalchemy import Connection, select
 
+from inhouse.access.audit import COMMAND_LINE, Actor, record
 from inhouse.access.recent import Recent
 from inhouse.kit.errors import RateLimited
 from inhouse.kit.ids import new_id
 from inhouse.metering import accounts
 from inhouse.metering.accounts import Account
 from inhouse.storage.database import Database
-from inhouse.storage.schema import spend_accounts
+from inhouse.storage.schema import organizations, spend_accounts
 
 FRESH_S = 1.0
 """A limit that another process sets counts here after this long at the latest; one set here, at once."""
 REMEMBERED = 10_000
+BILLING = "tenant.billing.info.updated"
+"""The official type of event that is nearest to a grant of credits."""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -66,19 +69,43 @@ class Budgets:
         await self._database.write(lambda c: accounts.set_limit(c, organization_id, project_id, limit_nanos, now))
         self.forget()
 
-    async def grant(self, organization_id: str, nanos: int, *, actor: str, note: str = "") -> Grant:
-        """Add prepaid credits (negative: take some back). Without any grant, credits are not asked for."""
+    async def grant(
+        self, organization_id: str, nanos: int, *, actor: str, note: str = "", by: Actor = COMMAND_LINE
+    ) -> Grant:
+        """Add prepaid credits (negative: take some back). Without any grant, credits are not asked for.
+
+        Args:
+            actor: who grants, in words, as the grant keeps it.
+            by: who grants, as the audit log tells it.
+        """
         id, now = new_id("credit_"), _now()
-        left = await self._database.write(
-            lambda c: accounts.grant(c, organization_id, nanos, now, id=id, actor=actor, note=note)
-        )
+
+        def work(connection: Connection) -> int:
+            told = {"granted_nanos": nanos, "by": actor, "note": note}
+            record(connection, organization_id, by, BILLING, id, told)
+            return accounts.grant(connection, organization_id, nanos, now, id=id, actor=actor, note=note)
+
+        left = await self._database.write(work)
         self.forget()
         return Grant(id, left)
 
-    async def end_credits(self, organization_id: str) -> None:
+    async def end_credits(self, organization_id: str, by: Actor = COMMAND_LINE) -> None:
         """Ask for credits no longer."""
-        await self._database.write(lambda c: accounts.end_credits(c, organization_id))
+
+        def work(connection: Connection) -> None:
+            record(connection, organization_id, by, BILLING, organization_id, {"credits": "ended"})
+            accounts.end_credits(connection, organization_id)
+
+        await self._database.write(work)
         self.forget()
+
+    async def organizations(self) -> list[tuple[str, str]]:
+        """Ids and names, oldest first: the first is that of who runs the installation."""
+        query = select(organizations.c.id, organizations.c.name).order_by(
+            organizations.c.created_at, organizations.c.id
+        )
+        found = await self._database.read(lambda connection: connection.execute(query).all())
+        return [(row.id, row.name) for row in found]
 
     def forget(self) -> None:
         """Look again: limits were changed."""

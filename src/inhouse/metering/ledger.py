@@ -26,11 +26,12 @@ from inhouse.metering import booking, instances
 from inhouse.metering.accounts import Alarm
 from inhouse.metering.budgets import insufficient_quota
 from inhouse.metering.entries import Opening, Settlement
-from inhouse.metering.journal import Entry, Journal, abandoned, instances_in
-from inhouse.metering.refusals import is_of_rows, told
+from inhouse.metering.refusals import told
 from inhouse.metering.rollups import Series
 from inhouse.metering.usage import Usage
-from inhouse.storage.database import Database
+from inhouse.storage.database import Database, is_of_rows
+from inhouse.storage.flushing import Flusher
+from inhouse.storage.journal import Journal, abandoned, instances_in
 
 CLIENT_CLOSED_REQUEST = 499
 OPEN_DELAY_S = 0.005
@@ -41,9 +42,11 @@ GROUP_S = 0.05
 
 LOOK_EVERY_S = 0.5
 
+Entry = Opening | Settlement
 Store = Callable[[Mapping[str, Opening], Sequence[Settlement]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
 class _OpenCall(msgspec.Struct):
@@ -80,9 +83,7 @@ class Ledger:
         self._settled: list[Settlement] = []
         self._open: dict[str, _OpenCall] = {}
         self._series: dict[Series, int] = {}
-        self._soon: asyncio.TimerHandle | None = None
-        self._flushed: asyncio.Future[None] | None = None
-        self._writer: asyncio.Task[None] | None = None
+        self._flusher = Flusher(self._write)
         self._failing = False
         self._beating: asyncio.Task[None] | None = None
         self._withdrawals: set[asyncio.Task[None]] = set()
@@ -131,7 +132,7 @@ class Ledger:
         """
         self._book(opening, usage)
         if not self._enter(opening):
-            return self._flush()
+            return self._flusher.flush()
         done = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
@@ -191,7 +192,7 @@ class Ledger:
         opening = self._unwritten.pop(settlement.id, None) or self._on_the_way.get(settlement.id)
         entered = self._enter(settlement) if opening is None else self._enter(opening, settlement)
         if not entered:
-            await asyncio.shield(self._flush())
+            await asyncio.shield(self._flusher.flush())
 
     def forget(self, id: str) -> None:
         """A call was settled by somebody else, see ``metering.held``."""
@@ -204,8 +205,8 @@ class Ledger:
 
     async def written(self) -> None:
         """Returns when the database has everything that was on the books when this was called."""
-        if self._opened or self._settled or self._writer is not None:
-            await asyncio.shield(self._flush())
+        if self._opened or self._settled or self._flusher.running:
+            await asyncio.shield(self._flusher.flush())
 
     async def recover(self) -> int:
         """Settle the calls of dead processes: as their journals say, the others as interrupted.
@@ -223,7 +224,7 @@ class Ledger:
         return count
 
     async def _replay(self, folder: Path) -> None:
-        for left in abandoned(folder):
+        for left in abandoned(folder, _decoder):
             entries = list(left.entries())
             opened = {entry.id: entry for entry in entries if isinstance(entry, Opening)}
             settled = [entry for entry in entries if isinstance(entry, Settlement)]
@@ -276,7 +277,7 @@ class Ledger:
             process = instances.this_process()
             await self._database.write(lambda connection: instances.register(connection, self.instance, process))
         if self._settled:
-            await asyncio.shield(self._flush())
+            await asyncio.shield(self._flusher.flush())
         if interrupted := await self.recover():
             log.warning("calls of a dead process were settled as interrupted", calls=interrupted)
 
@@ -297,54 +298,33 @@ class Ledger:
         except (OSError, OverflowError, TypeError, ValueError):
             log.exception("the journal cannot take a call")
             return False
-        if self._soon is None:
-            self._soon = asyncio.get_running_loop().call_later(GROUP_S, self._flush)
+        self._flusher.flush_in(GROUP_S)
         return True
 
     def _enter_unwritten(self) -> None:
         self._later = None
         unwritten, self._unwritten = self._unwritten, {}
         if unwritten and not self._enter(*unwritten.values()):
-            self._flush()
+            self._flusher.flush()
 
-    def _flush(self) -> asyncio.Future[None]:
-        """The transaction that will hold everything buffered so far."""
-        if self._flushed is None:
-            self._flushed = asyncio.get_running_loop().create_future()
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write())
-        return self._flushed
-
-    async def _write(self) -> None:
-        try:
-            while (flushed := self._flushed) is not None:
-                self._flushed = None
-                await self._write_group(flushed)
-        finally:
-            self._writer = None
-
-    async def _write_group(self, flushed: asyncio.Future[None]) -> None:
-        for timer in (self._later, self._soon):
-            if timer is not None:
-                timer.cancel()
-        self._later = self._soon = None
+    async def _write(self) -> Exception | None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         unwritten, self._unwritten = self._unwritten, {}
         self._on_the_way = unwritten
         opened, self._opened = self._opened, {}
         settled, self._settled = self._settled, []
         parts = self._journal.turn() if self._journal is not None else []
+        refused: Exception | None = None
         try:
-            refused: Exception | None = None
             try:
                 await self._store(opened, settled)
             except Exception as error:
                 if not is_of_rows(error):
                     raise
                 refused = await self._one_by_one(opened, settled, self._store)
-        except asyncio.CancelledError:  # the loop ends; nobody may be left waiting for this group
-            flushed.cancel()
-            raise
-        except Exception as error:
+        except Exception:
             self._failing = True
             # Openings of calls that were refused are gone; the others will be settled, and need a row then.
             wanted = self._open.keys() | {each.id for each in self._settled}
@@ -352,17 +332,13 @@ class Ledger:
                 wanted |= opened.keys() - unwritten.keys()
             self._settled[:0] = settled
             self._opened = {id: each for id, each in opened.items() if id in wanted} | self._opened
-            _fail(flushed, error)
-        else:
-            self._failing = False
-            for part in parts:
-                part.empty()
-            if refused is None:
-                flushed.set_result(None)
-            else:
-                _fail(flushed, refused)
+            raise
         finally:
             self._on_the_way = {}
+        self._failing = False
+        for part in parts:
+            part.empty()
+        return refused
 
     async def _store(self, opened: Mapping[str, Opening], settled: Sequence[Settlement]) -> None:
         work = partial(booking.store, opened=opened, settled=settled, instance=self.instance, known=self._series)
@@ -409,11 +385,6 @@ class Ledger:
             _tell(await self._database.write(work))
         except Exception:
             log.exception("a refused settlement could not be kept", settlement=kept)
-
-
-def _fail(flushed: asyncio.Future[None], error: Exception) -> None:
-    flushed.set_exception(error)
-    flushed.exception()  # an opening that nobody awaits any more is not a warning
 
 
 def _tell(alarms: list[Alarm]) -> None:

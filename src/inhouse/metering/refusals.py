@@ -10,16 +10,10 @@ import json
 
 import msgspec
 from sqlalchemy import Connection, func, insert, select
-from sqlalchemy.exc import DataError, IntegrityError
 
 from inhouse.storage.schema import unsettled
 
 REASON_CHARACTERS = 1000
-
-
-def is_of_rows(error: BaseException) -> bool:
-    """Whether a write failed because of what was to be written, so that trying it again is of no use."""
-    return isinstance(error, DataError | IntegrityError | OverflowError | TypeError | ValueError)
 
 
 def told(settlement: msgspec.Struct) -> str:

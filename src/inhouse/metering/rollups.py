@@ -8,9 +8,10 @@ call, so they hold what the ledger holds, whenever the process dies.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select, Table, and_, case, func, select
@@ -41,6 +42,7 @@ SUMS = (
     "fee_nanos",
 )
 """Columns that add up."""
+_FIRST_COST = SUMS.index("input_nanos")
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -64,40 +66,43 @@ class Series(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **dict.fromkeys(MERGED, ALL))
 
 
-class Booking(msgspec.Struct, frozen=True):
-    """One settled call. ``settled_at`` in Unix microseconds; prices in nano-dollars a token."""
+class Booking(NamedTuple):
+    """What one settled call adds."""
 
     series: Series
     settled_at: int
-    status: int
-    input_tokens: int
-    cached_input_tokens: int
-    output_tokens: int
-    units: int
-    input_price: int
-    cached_input_price: int
-    output_price: int
-    fee_nanos: int
+    """Unix microseconds."""
+    sums: tuple[int, ...]
+    """To each of ``SUMS``."""
 
     @property
     def cost_nanos(self) -> int:
-        return sum(self.sums[SUMS.index("input_nanos") :])
+        return sum(self.sums[_FIRST_COST:])
 
-    @property
-    def sums(self) -> tuple[int, ...]:
-        """What the call adds to each of ``SUMS``."""
-        uncached = self.input_tokens - self.cached_input_tokens
-        return (
-            int(self.status < 400 or self.input_tokens + self.output_tokens + self.units > 0),
-            self.input_tokens,
-            self.cached_input_tokens,
-            self.output_tokens,
-            self.units,
-            uncached * self.input_price,
-            self.cached_input_tokens * self.cached_input_price,
-            self.output_tokens * self.output_price,
-            self.fee_nanos,
-        )
+
+def sums_of(
+    status: int,
+    input_tokens: int,
+    cached_input_tokens: int,
+    output_tokens: int,
+    units: int,
+    input_price: int,
+    cached_input_price: int,
+    output_price: int,
+    fee_nanos: int,
+) -> tuple[int, ...]:
+    """What a call adds to each of ``SUMS``. Prices in nano-dollars a token."""
+    return (
+        int(status < 400 or input_tokens + output_tokens + units > 0),
+        input_tokens,
+        cached_input_tokens,
+        output_tokens,
+        units,
+        (input_tokens - cached_input_tokens) * input_price,
+        cached_input_tokens * cached_input_price,
+        output_tokens * output_price,
+        fee_nanos,
+    )
 
 
 def add(connection: Connection, bookings: Iterable[Booking], known: Mapping[Series, int]) -> dict[Series, int]:
@@ -109,12 +114,13 @@ def add(connection: Connection, bookings: Iterable[Booking], known: Mapping[Seri
     Returns:
         The ids of the other series, to be remembered once this transaction is committed.
     """
-    minutes: dict[tuple[Series, int], list[int]] = {}
+    booked: defaultdict[tuple[Series, int], list[tuple[int, ...]]] = defaultdict(list)
     for booking in bookings:
         second = booking.settled_at // SECOND_US
-        _add_to(minutes, (booking.series, second - second % MINUTE), booking.sums)
-    if not minutes:
+        booked[booking.series, second - second % MINUTE].append(booking.sums)
+    if not booked:
         return {}
+    minutes = {key: [sum(amounts) for amounts in zip(*sums, strict=True)] for key, sums in booked.items()}
     wholes: dict[tuple[Series, int], list[int]] = {}
     for (series, minute), amounts in minutes.items():
         _add_to(wholes, (series.total, minute), amounts)

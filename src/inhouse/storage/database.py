@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from inhouse.storage.connect import open_engine, parse_url
 from inhouse.storage.upgrade import MigrationFailed, upgrade
 from inhouse.storage.writer import GroupWriter
 
-__all__ = ["Database", "MigrationFailed", "lock"]
+__all__ = ["Database", "MigrationFailed", "is_of_rows", "lock"]
 
 T = TypeVar("T")
 
@@ -137,6 +137,11 @@ def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
     if connection.dialect.name == "postgresql":
         function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
         connection.execute(text(f"SELECT {function}(hashtextextended(:name, 0))"), {"name": name})
+
+
+def is_of_rows(error: BaseException) -> bool:
+    """Whether a write failed because of what was to be written, so that trying it again is of no use."""
+    return isinstance(error, DataError | IntegrityError | OverflowError | TypeError | ValueError)
 
 
 def _read(engine: Engine, query: Callable[[Connection], T]) -> T:

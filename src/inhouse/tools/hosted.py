@@ -70,9 +70,13 @@ class ItemProgress(msgspec.Struct, tag="item_progress"):
 
 
 class ItemDone(msgspec.Struct, tag="item_done"):
-    """The item as it ended."""
+    """The item as it ended.
+
+    ``whole`` is the same with what clients are told only if they ask for it; it is kept for later turns.
+    """
 
     item: HostedItem
+    whole: HostedItem | None = None
 
 
 class Answered(msgspec.Struct, tag="answered"):

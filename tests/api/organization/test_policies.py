@@ -183,6 +183,7 @@ async def test_certificates(mine: Any) -> None:
     assert (await certificates.retrieve(made.id, include=["content"])).certificate_details.content == AUTHORITY
     for wrong, reason in (
         (LEAF, "not the certificate of an authority"),
+        ("…", "it cannot be read as a certificate in PEM"),
         ("x", "cannot be read"),
         (AUTHORITY * 2, "one"),
     ):

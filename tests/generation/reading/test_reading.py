@@ -272,7 +272,7 @@ async def test_markup_in_passages_stays_text(walk: Walk) -> None:
 
 
 async def test_many_short_messages(walk: Walk) -> None:
-    items = tuple(said("user", f"note {number} about thing{number}") for number in range(8_000))
+    items = tuple(said("user", f"note {number} about thing{number}") for number in range(2_000))
     told = await ask(walk, (*items, said("user", "Which note is about thing777?")))
     assert "note 777 about thing777" in told.prompt
 

@@ -11,9 +11,9 @@ from msgspec import UNSET
 from inhouse.api.assistants import wire
 from inhouse.api.assistants.stores import Stores, store_ids
 from inhouse.api.responses import wire as responses
-from inhouse.api.responses.file_search import RESULTS
 from inhouse.api.responses.hosting import Circumstances, HostedTools
 from inhouse.api.responses.reading_tools import not_supported
+from inhouse.api.responses.stored import RESULTS
 from inhouse.calls import Call
 from inhouse.files import Files
 from inhouse.generation.items import FunctionTool, ToolChoice

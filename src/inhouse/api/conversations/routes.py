@@ -46,7 +46,7 @@ class Conversations:
         self, request: Request, conversation_id: str, query: wire.IncludeQuery, body: wire.CreateItemsRequest
     ) -> wire.ConversationItemList:
         """Add items at the end of a conversation."""
-        return await self._service.add_items(request.caller, conversation_id, body)
+        return await self._service.add_items(request.caller, conversation_id, body, query.include)
 
     @operation("GET", f"{CONVERSATION}/items", id="listConversationItems", tag="Conversations", errors=(NotFound,))
     async def list_items(
@@ -60,7 +60,7 @@ class Conversations:
         self, request: Request, conversation_id: str, item_id: str, query: wire.IncludeQuery
     ) -> StoredItem:
         """Get an item of a conversation."""
-        item: StoredItem = await self._service.retrieve_item(request.caller, conversation_id, item_id)
+        item: StoredItem = await self._service.retrieve_item(request.caller, conversation_id, item_id, query.include)
         return item
 
     @operation("DELETE", ITEM, id="deleteConversationItem", tag="Conversations", errors=(NotFound,))

@@ -19,6 +19,7 @@ from inhouse.api.responses.past import conversation_not_found
 from inhouse.api.responses.stored import for_client, stored_item
 from inhouse.api.responses.turn import resolved
 from inhouse.api.responses.wire import ItemReference
+from inhouse.api.responses.wire.request import Include
 from inhouse.kit.errors import NotFound
 from inhouse.kit.ids import new_id
 from inhouse.storage.database import Database
@@ -68,7 +69,7 @@ class ConversationsService:
         return wire.ConversationDeleted(id=conversation_id)
 
     async def add_items(
-        self, caller: Caller, conversation_id: str, body: wire.CreateItemsRequest
+        self, caller: Caller, conversation_id: str, body: wire.CreateItemsRequest, include: Include = None
     ) -> wire.ConversationItemList:
         items = await self._stored(caller, body.items)
 
@@ -77,7 +78,7 @@ class ConversationsService:
             store.append(connection, caller.project_id, found.id, items)
 
         await self._with(caller, conversation_id, work, write=True)
-        return _page(items, more=False)
+        return _page(items, include, more=False)
 
     async def list_items(
         self, caller: Caller, conversation_id: str, query: wire.ListItemsQuery
@@ -91,9 +92,9 @@ class ConversationsService:
         )
         if page is None:
             raise _item_not_found(conversation_id, query.after or "")
-        return _page(page.items, more=page.more)
+        return _page(page.items, query.include, more=page.more)
 
-    async def retrieve_item(self, caller: Caller, conversation_id: str, item_id: str) -> Any:
+    async def retrieve_item(self, caller: Caller, conversation_id: str, item_id: str, include: Include = None) -> Any:
         item = await self._with(
             caller,
             conversation_id,
@@ -101,7 +102,7 @@ class ConversationsService:
         )
         if item is None:
             raise _item_not_found(conversation_id, item_id)
-        return for_client([item])[0]
+        return for_client([item], include)[0]
 
     async def delete_item(self, caller: Caller, conversation_id: str, item_id: str) -> wire.Conversation:
         def work(connection: Connection, found: store.StoredConversation) -> wire.Conversation:
@@ -151,9 +152,9 @@ def _told(stored: store.StoredConversation) -> wire.Conversation:
     )
 
 
-def _page(items: Sequence[StoredItem], *, more: bool) -> wire.ConversationItemList:
+def _page(items: Sequence[StoredItem], include: Include, *, more: bool) -> wire.ConversationItemList:
     return wire.ConversationItemList(
-        data=for_client(items),
+        data=for_client(items, include),
         first_id=items[0].id if items else None,
         last_id=items[-1].id if items else None,
         has_more=more,

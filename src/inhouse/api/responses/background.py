@@ -34,7 +34,7 @@ from inhouse.api.responses.mcp import without_secrets
 from inhouse.api.responses.past import Pasts
 from inhouse.api.responses.reading_tools import Toolbox
 from inhouse.api.responses.store import StoredResponse
-from inhouse.api.responses.stored import body_of, response_of, stored_item
+from inhouse.api.responses.stored import body_of, response_of, stored_output
 from inhouse.api.responses.turn import Turn, resume, triggers
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
@@ -305,7 +305,7 @@ class _Made:
         response, stored, project_id = self._writer.response, self._stored, self._payload.project_id
         if not queue.finish(connection, stored.id, self._background._runner.owner):
             return
-        output = [stored_item(item) for item in response.output]
+        output = stored_output(response.output, self._writer.whole)
         let_go(connection, stored.id)
         if store.end_response(connection, stored.id, response.status, body_of(response), output):
             _add_events(connection, stored.id, self._held)

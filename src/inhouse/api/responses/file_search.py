@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from inhouse.api.responses import wire
 from inhouse.api.responses.hosting import Circumstances, Maker
+from inhouse.api.responses.stored import RESULTS
 from inhouse.api.vector_stores.reading import filter_of
 from inhouse.kit.errors import InvalidRequest
 from inhouse.tools.file_search import HYBRID, FileSearch, Search, VectorStores
 from inhouse.tools.file_search.index import Weights
 
-RESULTS = "file_search_call.results"
 MOST_STORES = 16
 
 

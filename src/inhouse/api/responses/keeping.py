@@ -1,6 +1,6 @@
 """Keeps responses: a client that was told of one can have it again, whatever becomes of this process.
 
-With a journal (``metering.journal``) a response is kept when its line is in the file, and the database is told of all
+With a journal (``storage.journal``) a response is kept when its line is in the file, and the database is told of all
 that came within ``GROUP_S`` in one transaction; so no stream waits for the database before its last event. A process
 that was killed has its journal read by the next start. Without one, which is so on PostgreSQL, because other machines
 read it, a response is kept when it is committed, together with all that ended meanwhile.
@@ -22,9 +22,9 @@ import structlog
 from inhouse.api.responses import store
 from inhouse.api.responses.store import Kept
 from inhouse.kit.ids import new_id
-from inhouse.metering.journal import Journal, abandoned_of
-from inhouse.metering.refusals import is_of_rows
-from inhouse.storage.database import Database
+from inhouse.storage.database import Database, is_of_rows
+from inhouse.storage.flushing import Flusher
+from inhouse.storage.journal import Journal, abandoned
 
 GROUP_S = 0.05
 """How long the database waits for what the journal has."""
@@ -51,16 +51,14 @@ class Keeping:
         self._waiting: dict[str, Kept] = {}
         """That the database is to be told of with the next group."""
         self._on_the_way: dict[str, Kept] = {}
-        self._soon: asyncio.TimerHandle | None = None
-        self._flushed: asyncio.Future[None] | None = None
-        self._writer: asyncio.Task[None] | None = None
+        self._flusher = Flusher(self._write)
         self._failing = False
 
     async def start(self) -> None:
         """Store what killed processes had kept."""
         if self._folder is None:
             return
-        for left in abandoned_of(self._folder, _decoder):
+        for left in abandoned(self._folder, _decoder):
             if await self._store(list(left.entries()), ignore_known=True) is None:
                 left.discard()
         self._journal = Journal(self._folder, new_id("keeping_"))
@@ -69,23 +67,22 @@ class Keeping:
         """Returns when the response would survive this process."""
         self._waiting[kept.response.id] = kept
         if not self._enter(kept):
-            await asyncio.shield(self._flush())
+            await asyncio.shield(self._flusher.flush())
 
     async def stored(self, response_id: str | None) -> None:
         """Returns when the database has this response, if it was kept at all."""
         if response_id in self._waiting or response_id in self._on_the_way:
-            await asyncio.shield(self._flush())
+            await asyncio.shield(self._flusher.flush())
 
     async def written(self) -> None:
         """Returns when the database has all that was kept before."""
         if self._waiting or self._on_the_way:
-            await asyncio.shield(self._flush())
+            await asyncio.shield(self._flusher.flush())
 
     async def close(self) -> None:
         """Finish writing. What the database does not take now stays in the journal for the next start."""
         await asyncio.gather(self.written(), return_exceptions=True)
-        if self._soon is not None:
-            self._soon.cancel()
+        self._flusher.stop()
         if self._journal is not None and not self._waiting:
             self._journal.close()
 
@@ -98,58 +95,28 @@ class Keeping:
         except OSError:
             log.exception("the journal cannot take a response")
             return False
-        self._flush_in(GROUP_S)
+        self._flusher.flush_in(GROUP_S)
         return True
 
-    def _flush_in(self, seconds: float) -> None:
-        if self._soon is None:
-            self._soon = asyncio.get_running_loop().call_later(seconds, self._flush)
-
-    def _flush(self) -> asyncio.Future[None]:
-        """The transaction that will hold all that was kept so far."""
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
-        if self._flushed is None:
-            self._flushed = asyncio.get_running_loop().create_future()
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write())
-        return self._flushed
-
-    async def _write(self) -> None:
-        try:
-            while (flushed := self._flushed) is not None:
-                self._flushed = None
-                await self._write_group(flushed)
-        finally:
-            self._writer = None
-
-    async def _write_group(self, flushed: asyncio.Future[None]) -> None:
+    async def _write(self) -> Exception | None:
         group, self._waiting = self._waiting, {}
         self._on_the_way = group
         parts = self._journal.turn() if self._journal is not None else []
         try:
             refused = await self._store(list(group.values()), ignore_known=self._failing)
-        except asyncio.CancelledError:  # the loop ends; nobody may be left waiting for this group
-            flushed.cancel()
-            raise
-        except Exception as error:
+        except Exception:
             self._failing = True
             # Of those whose client was told an error there is no line; that they are there later harms nobody.
             self._waiting = group | self._waiting if self._journal is not None else self._waiting
             if self._waiting:
-                self._flush_in(RETRY_S)
-            _fail(flushed, error)
-        else:
-            self._failing = False
-            for part in parts:
-                part.empty()
-            if refused is None:
-                flushed.set_result(None)
-            else:
-                _fail(flushed, refused)
+                self._flusher.flush_in(RETRY_S)
+            raise
         finally:
             self._on_the_way = {}
+        self._failing = False
+        for part in parts:
+            part.empty()
+        return refused
 
     async def _store(self, group: Sequence[Kept], *, ignore_known: bool = False) -> Exception | None:
         """Store a group; where the database refuses one of them for what it is, the others.
@@ -175,8 +142,3 @@ class Keeping:
 def _length(kept: Kept) -> int:
     items = (*kept.inputs, *kept.response.output)
     return len(kept.response.body) + sum(len(item.body) for item in items)
-
-
-def _fail(flushed: asyncio.Future[None], error: Exception) -> None:
-    flushed.set_exception(error)
-    flushed.exception()  # nobody may be waiting

@@ -12,6 +12,8 @@ from inhouse.generation.items import File, Image, Item, Message, Part, Text, Too
 from inhouse.kit.errors import InvalidRequest
 from inhouse.tools.mcp import seen_name
 
+NOT_AT_HAND = "The results are not at hand any more."
+"""What the model reads of a search whose results a client has left out, or that was too long ago."""
 NAMESPACE_MARK = "__"
 """Joins a namespace and a tool's name to the one name that the model sees."""
 
@@ -153,8 +155,7 @@ def _read_tool_use(item: wire.InputItem) -> Iterator[Item]:
         case wire.FileSearchCall(id=id, queries=queries, results=results):
             yield ToolCall(id, "file_search", _json({"queries": queries}))
             texts = [found.text or "" for found in results or ()]
-            # Results that were not asked for are not kept with the response.
-            yield ToolOutput(id, "\n\n".join(texts) or "The results are not at hand any more.")
+            yield ToolOutput(id, "\n\n".join(texts) or NOT_AT_HAND)
         case wire.WebSearchCall(id=id, action=action, status=status):
             yield ToolCall(id, "web_search", _json(action))
             yield ToolOutput(id, status)

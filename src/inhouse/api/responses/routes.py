@@ -60,7 +60,7 @@ class Responses:
         """
         if query.stream:
             return EventStream(self._service.stream_again(request.caller, response_id, query), style="typed")
-        return await self._service.retrieve(request.caller, response_id)
+        return await self._service.retrieve(request.caller, response_id, query.include)
 
     @operation("DELETE", "/responses/{response_id}", id="deleteResponse", tag="Responses", errors=(NotFound,))
     async def delete(self, request: Request, response_id: str) -> wire.ResponseDeleted:

@@ -25,6 +25,7 @@ from inhouse.api.responses.locking import turn_on
 from inhouse.api.responses.memory import Memory
 from inhouse.api.responses.past import Pasts
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
+from inhouse.api.responses.recalling import recalled
 from inhouse.api.responses.stored import for_client, response_of
 from inhouse.api.responses.turn import Recall, Turn, conversation_of, given_items, prepare
 from inhouse.api.responses.writing import Writer
@@ -243,8 +244,8 @@ class ResponsesService:
         elif turn.stored or (turn.conversation_id is not None and turn.response.status in ("completed", "incomplete")):
             await asyncio.shield(self._database.submit(partial(_keep, turn=turn)))
 
-    async def retrieve(self, caller: Caller, response_id: str) -> wire.Response:
-        return response_of(await self._find(caller, response_id))
+    async def retrieve(self, caller: Caller, response_id: str, include: Sequence[str] | None = None) -> wire.Response:
+        return response_of(await self._find(caller, response_id), include)
 
     async def delete(self, caller: Caller, response_id: str) -> wire.ResponseDeleted:
         def work(connection: Connection) -> bool:
@@ -277,7 +278,7 @@ class ResponsesService:
         if page is None:
             raise InvalidRequest(f"Item with id '{query.after}' not found.", param="after")
         return wire.ResponseItemList(
-            data=for_client(page.items),
+            data=for_client(page.items, query.include),
             first_id=page.items[0].id if page.items else None,
             last_id=page.items[-1].id if page.items else None,
             has_more=page.more,
@@ -292,7 +293,7 @@ class ResponsesService:
             before, after = await opened(self._database, project_id, past.items, given_items(body.input))
             items = [*before, *after]
             tools = tools_of(call, body, items, self._hosts)
-            asked = read_for_count(body, items, tools, history=len(before))
+            asked = recalled(read_for_count(body, items, tools, history=len(before)), items, tools.hosting.tools)
             return wire.InputTokens(input_tokens=await count_tokens(call, await declared(asked, tools.hosting)))
 
     async def _find(self, caller: Caller, response_id: str) -> store.StoredResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -52,6 +52,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "shell_call_output": {"max_output_length": None},
 }
 
+RESULTS = "file_search_call.results"
+"""The value of ``include`` that asks for what searches found."""
 _items = msgspec.json.Decoder(list[wire.InputItem])
 _encode = msgspec.json.Encoder().encode
 
@@ -83,14 +85,50 @@ _NULLS = frozenset({"code", "outputs", "result", "output", "error", "approval_re
 """Fields that are null where there is nothing."""
 
 
+def stored_output(output: Sequence[wire.OutputItem], whole: Mapping[str, wire.OutputItem]) -> list[StoredItem]:
+    """The items of a response.
+
+    Args:
+        whole: some of them, by their ids, with the results that its client did not ask for.
+    """
+    kept: list[StoredItem] = []
+    for item in output:
+        stored = stored_item(item)
+        found = whole.get(stored.id)
+        if isinstance(found, wire.FileSearchCall):
+            fields = {**msgspec.json.decode(stored.body), _FOUND: found.results}
+            stored = StoredItem(stored.id, _encode(fields).decode())
+        kept.append(stored)
+    return kept
+
+
 def input_items(stored: Sequence[StoredItem]) -> list[wire.InputItem]:
-    """Stored items as if a client had sent them."""
-    return _items.decode("[" + ",".join(item.body for item in stored) + "]") if stored else []
+    """Stored items as if a client had sent them, with all that was found."""
+    return _items.decode("[" + ",".join(_with_found(item, told=True) for item in stored) + "]") if stored else []
 
 
-def for_client(items: Sequence[StoredItem]) -> list[Any]:
-    """Stored items in an answer: their JSON is what a client gets, so nothing is decoded."""
-    return [msgspec.Raw(item.body.encode()) for item in items]
+def for_client(items: Sequence[StoredItem], include: Sequence[str] | None = None) -> list[Any]:
+    """Stored items in an answer: their JSON is what a client gets, so hardly anything is decoded.
+
+    Args:
+        include: what the client asks for beside.
+    """
+    told = RESULTS in (include or ())
+    return [msgspec.Raw(_with_found(item, told=told).encode()) for item in items]
+
+
+_FOUND = "found"
+"""Where the results of a search are kept that its client did not ask for; in place of ``results``, where it did."""
+
+
+def _with_found(item: StoredItem, *, told: bool) -> str:
+    if not (item.id.startswith("fs_") and f'"{_FOUND}":' in item.body):
+        return item.body
+    fields = msgspec.json.decode(item.body)
+    found = fields.pop(_FOUND, None)
+    if told and found is not None:
+        fields["results"] = found
+    return _encode(fields).decode()
 
 
 def body_of(response: wire.Response) -> str:
@@ -98,8 +136,8 @@ def body_of(response: wire.Response) -> str:
     return _encode(msgspec.structs.replace(response, output=[])).decode()
 
 
-def response_of(stored: StoredResponse) -> wire.Response:
+def response_of(stored: StoredResponse, include: Sequence[str] | None = None) -> wire.Response:
     response = msgspec.json.decode(stored.body, type=wire.Response)
     response.status = cast(wire.ResponseStatus, stored.status)
-    response.output = for_client(stored.output)
+    response.output = for_client(stored.output, include)
     return response

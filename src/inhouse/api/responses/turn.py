@@ -21,8 +21,9 @@ from inhouse.api.responses.moderating import told_moderation
 from inhouse.api.responses.past import NOTHING, Past, Pasts
 from inhouse.api.responses.reading import LOGPROBS, check, read, tools_of
 from inhouse.api.responses.reading_tools import Toolbox
+from inhouse.api.responses.recalling import recalled
 from inhouse.api.responses.store import StoredResponse
-from inhouse.api.responses.stored import body_of, input_items, stored_item
+from inhouse.api.responses.stored import body_of, input_items, stored_item, stored_output
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call
 from inhouse.generation.events import ChoiceFinished, Event
@@ -60,6 +61,8 @@ class Turn(msgspec.Struct, kw_only=True):
     """Whether the model answers at all."""
     past: Past = NOTHING
     """What it goes on from."""
+    whole: dict[str, wire.OutputItem] = {}
+    """Of the output, as ``Writer.whole``."""
 
     @property
     def stored(self) -> bool:
@@ -75,7 +78,11 @@ class Turn(msgspec.Struct, kw_only=True):
         return bool(self.body.stream) and (options is None or options.include_obfuscation is not False)
 
     def writer(self) -> Writer:
-        return Writer(self.response, self.tools, logprobs=self.logprobs, obfuscate=self.obfuscate, leading=self.leading)
+        writer = Writer(
+            self.response, self.tools, logprobs=self.logprobs, obfuscate=self.obfuscate, leading=self.leading
+        )
+        self.whole = writer.whole
+        return writer
 
     async def answer(self, call: Call) -> AsyncGenerator[list[Event | ToolEvent], None]:
         """Ask the model, and run the hosted tools that it calls; nothing, where it was only asked to compact."""
@@ -97,7 +104,7 @@ class Turn(msgspec.Struct, kw_only=True):
             previous_response_id=self.body.previous_response_id,
             conversation_id=self.conversation_id,
             body=body_of(self.response),
-            output=[stored_item(item) for item in self.response.output],
+            output=stored_output(self.response.output, self.whole),
         )
 
 
@@ -170,18 +177,12 @@ def _turn(
     items = [*history, *new]
     tools = tools_of(call, body, items, hosts)
     now = time.time_ns() // 1000
+    begun = past.reading() if history is past.items else None
+    request = read(call, body, items, tools, prompt=prompt, history=len(history), begun=begun)
     return Turn(
         project_id=project_id,
         body=body,
-        request=read(
-            call,
-            body,
-            items,
-            tools,
-            prompt=prompt,
-            history=len(history),
-            begun=past.reading() if history is past.items else None,
-        ),
+        request=recalled(request, items, tools.hosting.tools),
         tools=tools,
         response=_response(call, body, tools, conversation_id, prompt, now // 1_000_000),
         created_at=now,

@@ -29,6 +29,8 @@ from inhouse.metering.usage import Usage
 from inhouse.tools.hosted import Cited, ItemDone, ItemProgress, ItemStarted, ToolEvent
 
 Status = Literal["completed", "incomplete"]
+_NO_LOGPROBS: list[wire.Logprob] = []
+"""Of every piece of text that has none; never changed."""
 
 
 class Writer:
@@ -62,6 +64,8 @@ class Writer:
         self._open: _Message | _Call | _Hosted | None = None
         self._reason: FinishReason = "stop"
         self._out: list[wire.ResponseStreamEvent] = []
+        self.whole: dict[str, wire.OutputItem] = {}
+        """Items of the output, by their ids, with what clients are told only if they ask for it."""
 
     def queued(self) -> list[wire.ResponseStreamEvent]:
         """The response exists, and waits."""
@@ -88,10 +92,10 @@ class Writer:
 
     def of(self, batch: Sequence[Event | ToolEvent]) -> list[wire.ResponseStreamEvent]:
         """What a batch of the core's events is in the stream."""
-        for event in batch:
+        for event in batch[self._texts(batch) :]:
             match event:
                 case TextDelta():
-                    self._text(event)
+                    self._texts([event])
                 case RefusalDelta(text=text):
                     self._refusal(text)
                 case ToolCallStarted():
@@ -166,31 +170,44 @@ class Writer:
 
     # Items
 
-    def _text(self, event: TextDelta) -> None:
+    def _texts(self, batch: Sequence[Event | ToolEvent]) -> int:
+        """The pieces of text that a batch begins with: nearly all of a stream, so they are told in one go.
+
+        Returns:
+            How many there are.
+        """
+        if not batch or not isinstance(batch[0], TextDelta):
+            return 0
         message = self._message()
         if message.text is None:
             self._end_part(message)
             self._begin_text()
         assert message.text is not None
-        delta = event.text
-        message.text.append(delta)
-        told: list[wire.Logprob] = []
-        if self._logprobs and event.logprobs:
-            told = [_logprob(entry) for entry in event.logprobs]
-            message.logprobs += told
-        # Nearly all of a stream is this event: it is made in one go.
-        self._out.append(
-            wire.OutputTextDelta(
-                sequence_number=self.sequence,
-                item_id=message.id,
-                output_index=message.index,
-                content_index=len(message.parts),
-                delta=delta,
-                logprobs=told,
-                obfuscation=padding(len(delta)) if self._obfuscate else msgspec.UNSET,
+        id, index, place, text = message.id, message.index, len(message.parts), message.text
+        first = number = self.sequence
+        for event in batch:
+            if not isinstance(event, TextDelta):
+                break
+            delta = event.text
+            text.append(delta)
+            told = _NO_LOGPROBS
+            if self._logprobs and event.logprobs:
+                told = [_logprob(entry) for entry in event.logprobs]
+                message.logprobs += told
+            self._out.append(
+                wire.OutputTextDelta(
+                    sequence_number=number,
+                    item_id=id,
+                    output_index=index,
+                    content_index=place,
+                    delta=delta,
+                    logprobs=told,
+                    obfuscation=padding(len(delta)) if self._obfuscate else msgspec.UNSET,
+                )
             )
-        )
-        self.sequence += 1
+            number += 1
+        self.sequence = number
+        return number - first
 
     def _cite(self, told: Mapping[str, Any]) -> None:
         """The text that is open rests on something, up to here."""
@@ -285,8 +302,10 @@ class Writer:
                 if isinstance(told, wire.MCPCallArgumentsDelta):
                     told.obfuscation = self._padding(told.delta)
                 self._tell(told)
-            case ItemDone(item=item) if isinstance(self._open, _Hosted):
+            case ItemDone(item=item, whole=whole) if isinstance(self._open, _Hosted):
                 done = wire.OutputItemDone(output_index=self._open.index, item=told_item(item))
+                if whole is not None:
+                    self.whole[item.id] = told_item(whole)
                 self._open = None
                 self.response.output.append(done.item)
                 self._tell(done)

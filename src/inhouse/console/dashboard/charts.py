@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from inhouse.console.dates import short_day
+
 TONES = 6
 """Series with a colour of their own; the rest are added up as the last."""
 HEIGHT = 180.0
@@ -85,8 +87,7 @@ def stacked(points: list[tuple[int, str, float]], start: int, days: int, unit: s
 
 
 def _day(seconds: int) -> str:
-    at = datetime.fromtimestamp(seconds, UTC)
-    return f"{at:%Y-%m-%d}"
+    return short_day(datetime.fromtimestamp(seconds, UTC))
 
 
 def _amount(amount: float, unit: str) -> str:

@@ -44,6 +44,11 @@ class Money(Section):
                     recipients = [each for each in fields.get("email", "").replace(",", " ").split() if each]
                     body["notification_channel"] = {"type": "email", "recipients": recipients}
                 answer = await self.call(signed_in, "POST", f"{path}/spend_{kind}{'s' * (kind == 'alert')}", **body)
+            case "grant" | "no-credits" as kind:
+                problem = await self._credits(signed_in, kind, fields)
+                if problem:
+                    return await self._show(request, signed_in, problem=problem, status=400)
+                return back(_HERE)
             case "lift":
                 answer = await self.call(signed_in, "DELETE", f"{path}/spend_limit")
             case "forget":
@@ -54,6 +59,34 @@ class Money(Section):
         if answer.ok:
             return back(_HERE)
         return await self._show(request, signed_in, problem=answer.message, status=400)
+
+    async def _credits(self, signed_in: SignedIn, kind: str, fields: dict[str, str]) -> str:
+        """Grants credits or ends them; what stands against it, in words."""
+        organizations = await self._granted_by(signed_in)
+        admin = signed_in.admin
+        id = fields.get("organization", "")
+        if admin is None or id not in dict(organizations):
+            return "Only an owner of the installation's first organization may do this."
+        budgets = self.site.behind.budgets
+        if kind == "no-credits":
+            await budgets.end_credits(id, admin.actor)
+            return ""
+        typed = fields.get("dollars", "").strip()
+        try:
+            cents = _cents(typed.removeprefix("-"))
+        except ValueError as error:
+            return str(error)
+        nanos = cents * _CENT * (-1 if typed.startswith("-") else 1)
+        who = signed_in.person.email if signed_in.person else "an admin key"
+        await budgets.grant(id, nanos, actor=who, note=fields.get("note", "")[:200], by=admin.actor)
+        return ""
+
+    async def _granted_by(self, signed_in: SignedIn) -> list[tuple[str, str]]:
+        """Organizations that somebody may grant credits to: all, for who manages the first; else none."""
+        if signed_in.admin is None or not signed_in.admin.may("api.management.write"):
+            return []
+        organizations = await self.site.behind.budgets.organizations()
+        return organizations if organizations and organizations[0][0] == signed_in.organization_id else []
 
     async def _show(self, request: Request, signed_in: SignedIn, *, problem: str = "", status: int = 200) -> Response:
         projects = await self.all_of(signed_in, PROJECTS)
@@ -85,6 +118,8 @@ class Money(Section):
             "dashboard/budgets.html.jinja",
             status,
             rows=rows,
+            viewer_organization=organization,
+            organizations=await self._granted_by(signed_in),
             credit=next((each for each in accounts if each.kind == "credits"), None),
             problem=problem,
         )

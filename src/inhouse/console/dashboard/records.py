@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inhouse.console.behind import Listed
-from inhouse.console.dashboard.base import Section, back
+from inhouse.console.dashboard.base import Need, Section, back
+from inhouse.console.session import SignedIn
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class Records(Section):
@@ -82,10 +86,24 @@ class Records(Section):
 
     async def audit(self, request: Request) -> Response:
         after = request.query_params.get("after")
-        return await self._list(request, "admin", "audit", "/v1/organization/audit_logs", limit=50, after=after or None)
+        signed_in = await self.enter(request, "admin")
+        if isinstance(signed_in, Response):
+            return signed_in
+        keys = {each["id"]: each["name"] for each in await self.all_of(signed_in, "/v1/organization/admin_api_keys")}
+        path = "/v1/organization/audit_logs"
+        return await self._list(request, "admin", "audit", path, signed_in, keys, limit=50, after=after or None)
 
-    async def _list(self, request: Request, need: Any, name: str, path: str, **query: Any) -> Response:
-        signed_in = await self.enter(request, need)
+    async def _list(
+        self,
+        request: Request,
+        need: Need,
+        name: str,
+        path: str,
+        signed_in: SignedIn | Response | None = None,
+        keys: Mapping[str, str] = NO_NAMES,
+        **query: Any,
+    ) -> Response:
+        signed_in = signed_in or await self.enter(request, need)
         if isinstance(signed_in, Response):
             return signed_in
         answer = await self.get(signed_in, path, **query)
@@ -97,7 +115,7 @@ class Records(Section):
             records=page.get("data", []),
             more=page.get("last_id") if page.get("has_more") else None,
             problem="" if answer.ok else answer.message,
-            actor_of=_actor,
+            actor_of=lambda entry: _actor(entry, keys),
             project_of=lambda entry: (entry.get("project") or {}).get("name") or "–",
         )
 
@@ -145,9 +163,10 @@ def _said(item: dict[str, Any]) -> str:
     return json.dumps(item, indent=2, ensure_ascii=False)
 
 
-def _actor(entry: dict[str, Any]) -> str:
-    """Who did what an entry of the audit log tells: the key's id, or the kind of actor."""
+def _actor(entry: dict[str, Any], keys: Mapping[str, str]) -> str:
+    """Who did what an entry of the audit log tells: a person's address, a key's name or id, or the kind of actor."""
     actor = entry.get("actor") or {}
     if user := (actor.get("session") or {}).get("user"):
         return str(user.get("email") or user.get("id"))
-    return str((actor.get("api_key") or {}).get("id") or actor.get("type") or "–")
+    key = str((actor.get("api_key") or {}).get("id") or "")
+    return keys.get(key) or key or str(actor.get("type") or "–")

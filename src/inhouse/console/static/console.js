@@ -23,6 +23,17 @@ for (const button of document.querySelectorAll("[data-theme-toggle]")) {
   });
 }
 
+// Where navigation is a row that scrolls, the page that is shown stands in sight.
+const narrow = matchMedia("(max-width: 900px)");
+const inSight = () => {
+  for (const row of document.querySelectorAll(".side-row")) {
+    const here = row.querySelector("[aria-current]");
+    if (here && narrow.matches) row.scrollLeft += here.getBoundingClientRect().left - row.clientWidth / 3;
+  }
+};
+inSight();
+narrow.addEventListener("change", inSight);
+
 const copy = async (text) => {
   // The clipboard interface exists only over HTTPS and on localhost.
   if (navigator.clipboard) return navigator.clipboard.writeText(text);

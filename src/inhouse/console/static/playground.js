@@ -38,6 +38,11 @@ const request = (pane) => {
   if (tools.length) body.tools = tools;
   body.store = setting("store").checked;
   if (setting("stream").checked) body.stream = true;
+  if (setting("more").value.trim()) {
+    const more = parsed("more", "More parameters");
+    if (more === null || typeof more !== "object" || Array.isArray(more)) throw new Error("More parameters are not a JSON object.");
+    Object.assign(body, more);
+  }
   return body;
 };
 
@@ -97,7 +102,8 @@ class Pane {
   }
 
   named() {
-    find("by", this.root).textContent = `Served by ${this.option.dataset.served}`;
+    const by = find("by", this.root);
+    by.title = by.textContent = `Served by ${this.option.dataset.served}`;
   }
 
   get option() {
@@ -326,6 +332,7 @@ const send = () => {
     return;
   }
   find("say").value = "";
+  find("starters").hidden = true;
   for (const pane of panes) {
     pane.items.push(message(text));
     pane.say("user", [...attached.map((each) => `[${each.name}]`), text].filter(Boolean).join("\n"));
@@ -403,7 +410,16 @@ if (play) {
   });
   stores();
   find("stop").addEventListener("click", () => panes.forEach((pane) => pane.abort?.abort()));
-  find("clear").addEventListener("click", () => panes.forEach((pane) => pane.clear()));
+  find("clear").addEventListener("click", () => {
+    panes.forEach((pane) => pane.clear());
+    find("starters").hidden = false;
+  });
+  for (const idea of play.querySelectorAll("[data-idea]")) {
+    idea.addEventListener("click", () => {
+      find("say").value = idea.textContent;
+      find("say").focus();
+    });
+  }
   find("code").addEventListener("click", showCode);
   find("close").addEventListener("click", () => find("dialog").close());
   find("copy-code").addEventListener("click", () => navigator.clipboard?.writeText(find("shown").textContent));

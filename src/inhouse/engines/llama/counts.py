@@ -32,7 +32,7 @@ class ProcessCounts(msgspec.Struct):
     output_tokens: int = 0
     own_tokens: int = 0
     """Of the output, what no call on the books asked for, or what may be written there later: trials of constraints,
-    scoring, what was lost with a place in the cache, lines of batches."""
+    scoring, what was lost with a place in the cache or not read any more, lines of batches."""
 
 
 class Counting:

@@ -25,8 +25,9 @@ from inhouse.engines.weights.gguf import inspect_gguf
 GROW_BEFORE = 64
 """Tokens before the end of a lease at which it is grown: time for a preempted request's cells to come free."""
 MOST_OVERFLOWS = 3
-UNSEEN = 8
-"""Tokens that the engine may generate after its connection was closed, before it notices."""
+UNSEEN = 32
+"""Tokens that the engine may generate that were not read any more when its connection was closed, or before it noticed:
+what it writes in 80 ms at 400 a second."""
 FILL_IN_THE_MIDDLE = [
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
@@ -197,7 +198,9 @@ class LlamaEngine:
             return
         # The engine does not wait for a slow reader, so neither may the accounting of its cache: hence a task.
         batches: asyncio.Queue[Batch | BaseException] = asyncio.Queue()
-        task = asyncio.create_task(self._generate(request, batches))
+        run = Run(request, resumable=not constraint(request), window=self.window)
+        task = asyncio.create_task(self._generate(run, batches))
+        given = 0
         try:
             while True:
                 got = await batches.get()
@@ -208,6 +211,7 @@ class LlamaEngine:
                         break
                     got = batches.get_nowait()
                 if events:
+                    given += sum(event.count for event in events if isinstance(event, Piece))
                     yield events
                     if isinstance(events[-1], Finished):
                         return
@@ -216,6 +220,10 @@ class LlamaEngine:
         finally:
             task.cancel()
             await asyncio.wait([task])
+            if run.sent and run.finished is None:
+                # Broken off, perhaps because a tool's call was all that the reader wanted.
+                lost = 0 if request.priority < 0 else run.told - given + run.held
+                self._client.own_tokens += lost + UNSEEN
 
     def _check(self, request: Completion) -> None:
         if not request.prompt:
@@ -234,9 +242,9 @@ class LlamaEngine:
         if tokens and self.vocabulary and max(tokens) >= self.vocabulary:
             raise ValueError(f"token {max(tokens)} is not in the vocabulary of {self.vocabulary} tokens")
 
-    async def _generate(self, request: Completion, batches: asyncio.Queue[Batch | BaseException]) -> None:
+    async def _generate(self, run: Run, batches: asyncio.Queue[Batch | BaseException]) -> None:
+        request = run.request
         try:
-            run = Run(request, resumable=not constraint(request), window=self.window)
             rank = self._admission.rank(request.priority, request.tenant)
             overflows = 0
             while run.finished is None:
@@ -263,7 +271,7 @@ class LlamaEngine:
         Returns False when llama.cpp's cache overflowed, which the accounting should never let happen.
         """
         await self._constraints.check(endpoint, run.request)
-        in_order = True
+        in_order, run.sent = True, True
         body = completion_body(run.part, self.spec.defaults)
         with contextlib.suppress(_PlaceLost):
             try:

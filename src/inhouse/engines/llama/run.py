@@ -25,6 +25,8 @@ class Run:
         self.predicted = 0
         """Tokens that the engine generated in this part."""
         self.parts = 0
+        self.sent = False
+        """Whether the engine was asked for any part."""
         self._resumable = resumable
         self._window = window
         self._before: list[int] = []
@@ -53,6 +55,11 @@ class Run:
         return msgspec.structs.replace(self.request, prompt=self.request.prompt + self._before, max_tokens=self.left)
 
     @property
+    def told(self) -> int:
+        """Tokens that were told."""
+        return self._told_before + sum(piece.count for piece in self._told)
+
+    @property
     def held(self) -> int:
         """Tokens of this part that nothing was told of yet: lost if the place is."""
         return self.predicted - self._held_from
@@ -79,7 +86,7 @@ class Run:
 
     async def lose_place(self, tokenize: Callable[[str], Awaitable[list[int]]]) -> Finished | None:
         """End this part early. The end of the completion if it cannot go on later."""
-        told = self._told_before + sum(piece.count for piece in self._told)
+        told = self.told
         if told and not self._resumable:
             self.finished = self._finish("length", told)
             return self.finished
@@ -105,6 +112,7 @@ class Run:
             tokens=tokens,
             logprobs=[one.as_logprob(wanted) for one in known] if wanted is not None else [],
             count=self.predicted - self._held_from,
+            cached_tokens=self._cached,
         )
         self._held, self._held_from = [], self.predicted
         return piece

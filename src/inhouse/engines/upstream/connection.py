@@ -80,7 +80,8 @@ class Connection(asyncio.Protocol):
         self._first_byte_timeout = first_byte_timeout
         self._stall_timeout = stall_timeout
         self._touched = self._loop.time()
-        self._timer = self._loop.call_later(min(first_byte_timeout, stall_timeout), self._check_silence)
+        if self._timer is None:
+            self._timer = self._loop.call_later(min(first_byte_timeout, stall_timeout), self._check_silence)
         if len(body) <= MAX_HEAD:
             self._transport.write(head + body)
         else:
@@ -122,16 +123,16 @@ class Connection(asyncio.Protocol):
     def finish(self, *, drain: bool = False) -> None:
         """End the exchange. A connection whose answer is not complete is closed at once, which stops the server's work;
         with ``drain``, the few bytes after a stream's last event are waited for instead."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self._busy = False
-        if self.closed:
-            return
-        if self.complete and self._reusable and self._error is None:
+        if self.complete and self._reusable and self._error is None and not self.closed:
+            # The timer stays for the next exchange; if none comes, it ends by itself.
             self.used = True
             self._pool.give(self)
-        elif drain and not self.complete and self._error is None:
+            return
+        self._stop_timer()
+        if self.closed:
+            return
+        if drain and not self.complete and self._error is None:
             self._draining = True
             if self._paused:
                 self._paused = False
@@ -143,6 +144,7 @@ class Connection(asyncio.Protocol):
     def _drained(self) -> None:
         if self.complete:
             self._draining = False
+            self._stop_timer()
             self.finish()
 
     def abort(self) -> None:
@@ -178,9 +180,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         self._pool.lost(self)
         if self._ends_with_connection and error is None and self._error is None:
             self.complete = True
@@ -240,15 +240,24 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
         self._wake()
 
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _check_silence(self) -> None:
-        """One timer for an exchange, that looks when the last bytes came, instead of one for each read."""
+        """One timer for a connection, that looks when the last bytes came, instead of one for each read."""
+        if not self._busy:
+            self._timer = None
+            return
         now = self._loop.time()
         if self._parts or self._paused:
             self._touched = now  # it is the consumer who is slow
         limit = self._stall_timeout if self.status else self._first_byte_timeout
         left = self._touched + limit - now
         if left > 0:
-            self._timer = self._loop.call_later(min(left, self._stall_timeout), self._check_silence)
+            soonest = min(left, self._stall_timeout, self._first_byte_timeout)
+            self._timer = self._loop.call_later(soonest, self._check_silence)
         elif not self.complete:
             self._fail(f"sent nothing for {limit:g} s", timed_out=True)
 

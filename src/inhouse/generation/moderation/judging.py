@@ -18,7 +18,7 @@ from inhouse.engines.moderation.shapes import Classified, Classify
 from inhouse.engines.moderation.verdicts import Input, Verdict, verdict
 from inhouse.engines.protocol import EngineFailed, Refused
 from inhouse.engines.upstream import Upstream, UpstreamError
-from inhouse.generation.answering import answer, readable
+from inhouse.generation.answering import answer
 from inhouse.generation.errors import engine_errors
 from inhouse.generation.events import TextDelta
 from inhouse.generation.items import GenerationRequest, JsonSchema, Message, Sampling, Text
@@ -176,7 +176,7 @@ async def _opinion(call: Call, text: str) -> dict[str, float]:
         items_param="input",
     )
     said = ""
-    async with aclosing(answer(call, await readable(call, request))) as batches:
+    async with aclosing(answer(call, request)) as batches:
         async for batch in batches:
             said += "".join(event.text for event in batch if isinstance(event, TextDelta))
     try:

@@ -174,7 +174,7 @@ class Excerpts:
             return item
         texts = {self._plan.sources[number].part: self._written(number, chosen) for number in numbers}
         if isinstance(item, ToolOutput):
-            return msgspec.structs.replace(item, text=texts[0])
+            return msgspec.structs.replace(item, text=texts[0], plain=None)
         parts: list[Part] = [
             Text(texts[part]) if part in texts else each
             for part, each in enumerate(item.parts)

@@ -61,6 +61,7 @@ from inhouse.storage.schema.tenants import role_assignments as role_assignments
 from inhouse.storage.schema.tenants import roles as roles
 from inhouse.storage.schema.tenants import secrets as secrets
 from inhouse.storage.schema.tenants import service_accounts as service_accounts
+from inhouse.storage.schema.tenants import sign_in_failures as sign_in_failures
 from inhouse.storage.schema.tenants import sign_in_links as sign_in_links
 from inhouse.storage.schema.tenants import user_identities as user_identities
 from inhouse.storage.schema.tenants import user_passwords as user_passwords

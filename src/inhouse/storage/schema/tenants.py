@@ -220,6 +220,15 @@ console_sessions = Table(
     Column("agent", Text, nullable=False, server_default=text("''")),  # what the browser calls itself
 )
 
+# Failed attempts to sign in, of the last minute.
+sign_in_failures = Table(
+    "sign_in_failures",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, index=True),  # SHA-256 of an address of the network or of a person
+    Column("failed_at", BigInteger, nullable=False, index=True),
+)
+
 # How users prove who they are.
 user_passwords = Table(
     "user_passwords",

@@ -143,9 +143,9 @@ class FileSearch(HostedTool):
             yield [ItemDone(item), Answered(call, f"The search failed: {reason}")]
             return
         results = [Result(each.file_id, each.filename, each.score, each.text, each.attributes) for each in found]
-        item = msgspec.structs.replace(item, status="completed", results=results if self._tells else None)
-        answered = Answered(call, *self._shown(found))
-        yield [ItemProgress("file_search_call.completed"), ItemDone(item), answered]
+        whole = msgspec.structs.replace(item, status="completed", results=results)
+        done = ItemDone(whole) if self._tells else ItemDone(msgspec.structs.replace(whole, results=None), whole)
+        yield [ItemProgress("file_search_call.completed"), done, Answered(call, *self._shown(found))]
 
     def recall(self, item: HostedItem) -> Answered | None:
         if not isinstance(item, FileSearchCall):

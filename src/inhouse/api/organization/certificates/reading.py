@@ -19,6 +19,8 @@ def validity(pem: str) -> tuple[int, int]:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
+        if not pem.isascii():
+            raise ValueError("PEM is ASCII")
         context.load_verify_locations(cadata=pem)
     except (ssl.SSLError, ValueError) as error:
         raise _invalid("it cannot be read as a certificate in PEM.") from error

@@ -6,11 +6,13 @@ import base64
 import binascii
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
+from sqlalchemy import Row
 
 from inhouse.access import Caller
 from inhouse.api.organization.usage import wire
@@ -41,6 +43,14 @@ _COLUMNS = {
     "context_level": "detail",
 }
 """The column of a field of ``group_by``."""
+_AMOUNTS = {
+    "completions": ("requests", "input_tokens", "cached_input_tokens", "output_tokens"),
+    "embeddings": ("requests", "input_tokens"),
+    "moderations": ("requests", "input_tokens"),
+}
+"""The sums that results of a family tell."""
+_UNITS_ONLY = ("requests", "units")
+"""Those of the other families."""
 _PARTS = (("input", "input"), ("cached input", "cached_input"), ("output", "output"), ("", "fee"))
 """Line items of a model, and the column of their money."""
 _UNITS: dict[str, tuple[str, wire.QuantityUnit | None]] = {
@@ -92,13 +102,16 @@ class UsageService:
         span = _Span(query, width, query.limit or usual)
         fields = list(dict.fromkeys(chosen["group_by"] or ()))
         columns = list(dict.fromkeys(_COLUMNS[field] for field in fields if field in _COLUMNS))
+        amounts = _AMOUNTS.get(family, _UNITS_ONLY)
+        reading = _Reading(fields, columns, amounts)
+
+        def results(rows: Iterable[Row[Any]]) -> list[wire.AnyResult]:
+            return [make(sums, group) for group, sums in reading.merged(rows)]
+
         await self._ledger.written()
-        rows = await self._store.sums(selection, width, span.start, span.stop, columns)
-
-        def results(rows: Iterator[Sums]) -> list[wire.AnyResult]:
-            return [make(sums, group) for group, sums in _merged(rows, fields)]
-
-        return span.page(rows, results)
+        return await self._store.sums(
+            selection, width, span.start, span.stop, columns, amounts, lambda rows: span.page(rows, results)
+        )
 
     async def costs(self, caller: Caller, query: wire.CostsQuery) -> wire.UsagePage:
         """A page of days with what was spent.
@@ -114,12 +127,10 @@ class UsageService:
         columns = [_COLUMNS[field] for field in fields if field in _COLUMNS]
         if "line_item" in fields:
             columns += ["model", "batch", "family"]
-        await self._ledger.written()
-        rows = await self._store.sums(selection, DAY, span.start, span.stop, columns)
 
-        def results(rows: Iterator[Sums]) -> list[wire.AnyResult]:
+        def results(rows: Iterable[Row[Any]]) -> list[wire.AnyResult]:
             found: list[wire.AnyResult] = []
-            for row in rows:
+            for row in (each._asdict() for each in rows):
                 group = _group(row, fields)
                 if "line_item" not in fields:
                     found.append(_cost(sum(row[f"{part}_nanos"] for _, part in _PARTS), group))
@@ -129,7 +140,10 @@ class UsageService:
                         found.append(_cost(nanos, group, *_line_item(row, name, part)))
             return found
 
-        return span.page(rows, results)
+        await self._ledger.written()
+        return await self._store.sums(
+            selection, DAY, span.start, span.stop, columns, SUMS, lambda rows: span.page(rows, results)
+        )
 
     def _snapshots(self, models: Sequence[str] | None) -> list[str] | None:
         """Snapshots of the models named; a name that is not in the catalog may still be in the ledger."""
@@ -163,8 +177,11 @@ class _Span:
         self._more = self.stop < end
         self._end = end
 
-    def page(self, rows: list[Sums], results: Callable[[Iterator[Sums]], list[wire.AnyResult]]) -> wire.UsagePage:
-        by_start = {start: results(iter(list(same))) for start, same in groupby(rows, key=lambda row: row["start"])}
+    def page(
+        self, rows: Iterable[Row[Any]], results: Callable[[Iterable[Row[Any]]], list[wire.AnyResult]]
+    ) -> wire.UsagePage:
+        """Args: rows: in the order of their start, which comes first in each."""
+        by_start = {start: results(same) for start, same in groupby(rows, key=itemgetter(0))}
         return wire.UsagePage(
             data=[
                 wire.TimeBucket(start_time=start, end_time=start + self._width, results=by_start.get(start, []))
@@ -193,15 +210,35 @@ def _bad_cursor() -> InvalidRequest:
     )
 
 
-def _merged(rows: Iterator[Sums], fields: Sequence[str]) -> list[tuple[Group, Sums]]:
-    """Rows that differ only in a part of ``detail`` that was not asked for, added up."""
-    merged: dict[tuple[Any, ...], tuple[Group, Sums]] = {}
-    for row in rows:
-        group = _group(row, fields)
-        known = merged.setdefault(tuple(group.values()), (group, dict.fromkeys(SUMS, 0)))
-        for name in SUMS:
-            known[1][name] += row[name]
-    return list(merged.values())
+class _Reading:
+    """Reads rows (start, columns, amounts) as the fields that a query groups by, and sums."""
+
+    def __init__(self, fields: Sequence[str], columns: Sequence[str], amounts: Sequence[str]) -> None:
+        self._fields = fields
+        self._columns = columns
+        self._amounts = amounts
+        self._known: dict[tuple[Any, ...], Group] = {}
+        """The same groups come in every bucket."""
+
+    def merged(self, rows: Iterable[Row[Any]]) -> Iterable[tuple[Group, Sums]]:
+        """Rows of one bucket, those that differ only in a part of ``detail`` that was not asked for added up."""
+        told = [self._read(row) for row in rows]
+        if "detail" not in self._columns:
+            return told
+        merged: dict[tuple[Any, ...], tuple[Group, Sums]] = {}
+        for group, sums in told:
+            known = merged.setdefault(tuple(group.values()), (group, dict.fromkeys(sums, 0)))
+            for name, amount in sums.items():
+                known[1][name] += amount
+        return merged.values()
+
+    def _read(self, row: Row[Any]) -> tuple[Group, Sums]:
+        until = 1 + len(self._columns)
+        columns = row[1:until]
+        group = self._known.get(columns)
+        if group is None:
+            group = self._known[columns] = _group(dict(zip(self._columns, columns, strict=True)), self._fields)
+        return group, dict(zip(self._amounts, row[until:], strict=True))
 
 
 def _group(row: Sums, fields: Sequence[str]) -> Group:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, cast, func, or_, select
 
-from inhouse.metering.rollups import ALL, MERGED, SUMS
+from inhouse.metering.rollups import ALL, MERGED
 from inhouse.storage.database import Database
 from inhouse.storage.schema import usage_rollups, usage_totals
 from inhouse.storage.schema import usage_series as series
+
+T = TypeVar("T")
 
 
 class Selection(msgspec.Struct, kw_only=True):
@@ -55,13 +57,17 @@ class Selection(msgspec.Struct, kw_only=True):
         return all(each is None for each in (self.user_ids, self.key_ids, self.details, self.sources, self.sizes))
 
 
-def query(selection: Selection, width: int, start: int, end: int, dimensions: Sequence[str]) -> Select[Any]:
+def query(
+    selection: Selection, width: int, start: int, end: int, dimensions: Sequence[str], amounts: Sequence[str]
+) -> Select[Any]:
     """See ``UsageStore.sums``. Asks the totals where nothing is told apart that they merge."""
     whole = selection.merges and not set(dimensions) & set(MERGED)
     rollups = usage_totals if whole else usage_rollups
     columns = [series.c[name] for name in dimensions]
+    # PostgreSQL adds up to a numeric, whose every value would be a Decimal here.
+    sums = [cast(func.sum(rollups.c[name]), BigInteger).label(name) for name in amounts]
     return (
-        select(rollups.c.start, *columns, *(func.sum(rollups.c[name]).label(name) for name in SUMS))
+        select(rollups.c.start, *columns, *sums)
         .join_from(series, rollups, and_(rollups.c.series_id == series.c.id, rollups.c.width == width))
         .where(*selection.conditions(), series.c.key_id == ALL if whole else series.c.key_id != ALL)
         .where(rollups.c.start >= start, rollups.c.start < end)
@@ -75,15 +81,23 @@ class UsageStore:
         self._database = database
 
     async def sums(
-        self, selection: Selection, width: int, start: int, end: int, dimensions: Sequence[str]
-    ) -> list[dict[str, Any]]:
+        self,
+        selection: Selection,
+        width: int,
+        start: int,
+        end: int,
+        dimensions: Sequence[str],
+        amounts: Sequence[str],
+        make: Callable[[Iterable[Row[Any]]], T],
+    ) -> T:
         """Sums of the buckets in [start, end), told apart by ``dimensions`` (fields of ``Series``), in their order.
 
         Args:
             width: 60, 3600 or 86400 seconds.
             start, end: Unix seconds, multiples of ``width``.
+            amounts: which of ``rollups.SUMS``.
+            make: makes what is wanted of the rows (start, dimensions, amounts), in the thread that reads them: there
+                may be tens of thousands, and the event loop is not to wait for them.
         """
-        asked = query(selection, width, start, end, dimensions)
-        rows = await self._database.read(lambda connection: connection.execute(asked).mappings().all())
-        # PostgreSQL adds up to a numeric; it is whole all the same.
-        return [{name: int(value) if name in SUMS else value for name, value in row.items()} for row in rows]
+        asked = query(selection, width, start, end, dimensions, amounts)
+        return await self._database.read(lambda connection: make(connection.execute(asked)))

@@ -1,9 +1,9 @@
-"""What the ledger has taken on and the database does not hold yet, in a file beside the database.
+"""What was promised to be kept and the database does not hold yet, in a file beside the database.
 
-To write a line to a file costs microseconds, to commit a transaction some hundred. So a call is on the books as soon as
-its line is in the file, and the database is told many at once, a little later. If the process is killed, the next one
-to look reads its lines into the database; reading them twice changes nothing, see ``booking.replay``. Answers that are
-kept have a journal of their own, see ``api.responses.keeping``.
+To write a line to a file costs microseconds, to commit a transaction some hundred. So a promise is kept as soon as its
+line is in the file, and the database is told many at once, a little later (``flushing``). If the process is killed, the
+next one to look reads its lines into the database; it may hold some of them already. The ledger has a journal, and so
+have answers that are kept, see ``metering.ledger`` and ``api.responses.keeping``.
 
 A journal has two files. While the lines of one are on their way into the database, new ones go into the other; a file
 is emptied once all its lines are committed. Both are locked as long as their process lives. As with the database's own
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -22,9 +22,6 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
-from inhouse.metering.entries import Opening, Settlement
-
-Entry = Opening | Settlement
 T = TypeVar("T")
 SUFFIX = ".jsonl"
 UNREAD = ".unread"
@@ -32,7 +29,6 @@ UNREAD = ".unread"
 
 log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
 class Journal:
@@ -40,7 +36,7 @@ class Journal:
 
     Args:
         folder: where it lies, beside those of other processes on the same database.
-        instance: whose calls it holds.
+        instance: whose lines it holds; unique.
 
     Raises:
         OSError: the folder cannot be written.
@@ -51,13 +47,13 @@ class Journal:
         self._parts = [_Part(folder / f"{instance}.{number}{SUFFIX}") for number in range(2)]
         self._now = self._parts[0]
 
-    def write(self, entries: Iterable[msgspec.Struct]) -> None:
+    def write(self, entries: Sequence[msgspec.Struct]) -> None:
         """Returns when the entries would survive the process.
 
         Raises:
             OSError: the disk is full, for instance; then none of them is in the journal.
         """
-        self._now.append(b"".join(_encoder.encode(entry) + b"\n" for entry in entries))
+        self._now.append(_encoder.encode_lines(entries))
 
     def turn(self) -> list[_Part]:
         """Begin to tell the database everything written so far.
@@ -151,13 +147,8 @@ class Abandoned(Generic[T]):
             os.close(file)
 
 
-def abandoned(folder: Path) -> Iterator[Abandoned[Entry]]:
+def abandoned(folder: Path, decoder: msgspec.json.Decoder[T]) -> Iterator[Abandoned[T]]:
     """What killed processes left, one process after the other, each closed when the next is asked for."""
-    return abandoned_of(folder, _decoder)
-
-
-def abandoned_of(folder: Path, decoder: msgspec.json.Decoder[T]) -> Iterator[Abandoned[T]]:
-    """As ``abandoned``, of journals with entries of another type."""
     for instance, paths in groupby(sorted(folder.glob(f"*{SUFFIX}")), instance_of):
         files: dict[Path, int] = {}
         found = Abandoned(instance, files, decoder)

@@ -1,0 +1,89 @@
+"""``inhouse tiers``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from inhouse.catalog.cards import TIERS, Tier
+from inhouse.cli.common import DataDir, organization_of, out, settings_of, told, with_database
+from inhouse.kit.money import format_dollars
+from inhouse.limits import Limits
+from inhouse.settings import Settings
+from inhouse.storage.database import Database
+
+app = typer.Typer(no_args_is_help=True, help="Usage tiers: which rate limits an organization has.")
+
+Organization = Annotated[str | None, typer.Option(help="Id of the organization; the default one otherwise.")]
+
+
+@app.command()
+def show(organization: Organization = None, data_dir: DataDir = None) -> None:
+    """The tier of an organization, and what the next one takes."""
+
+    async def work(database: Database) -> None:
+        id = await organization_of(database, organization)
+        standing = await _limits(settings, database).standing(id)
+        if standing is None:
+            out.print("nobody is limited: limits.tier is off")
+            return
+        table = Table("organization", "tier", "spent", "next")
+        ahead = []
+        if standing.pinned:
+            ahead.append("pinned, does not rise")
+        elif standing.next is not None:
+            ahead.append(f"{_name(standing.next.tier)}:")
+            if standing.next.missing_nanos:
+                ahead.append(f"{format_dollars(standing.next.missing_nanos)} more")
+            if standing.next.missing_days:
+                ahead.append(f"{standing.next.missing_days} more days")
+        table.add_row(id, _name(standing.tier), format_dollars(standing.spend.nanos), " ".join(ahead))
+        out.print(table)
+
+    with told():
+        settings = settings_of(data_dir)
+        with_database(settings, work)
+
+
+@app.command()
+def pin(
+    tier: Annotated[int, typer.Argument(min=0, max=5, help="The usage tier; 0 is Free.")],
+    organization: Organization = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Fix an organization's tier, whatever it spends. Servers that run know it a second or two later."""
+
+    async def work(database: Database) -> None:
+        id = await organization_of(database, organization)
+        await _limits(settings, database).accounts.pin(id, TIERS[tier])
+        out.print(f"{id} is in {_name(TIERS[tier])}")
+
+    with told():
+        settings = settings_of(data_dir)
+        with_database(settings, work)
+
+
+@app.command()
+def release(organization: Organization = None, data_dir: DataDir = None) -> None:
+    """Let an organization's tier go again by the setting, or by what it spends."""
+
+    async def work(database: Database) -> None:
+        id = await organization_of(database, organization)
+        accounts = _limits(settings, database).accounts
+        await accounts.pin(id, None)
+        out.print(f"{id} is in {_name(await accounts.tier(id))}")
+
+    with told():
+        settings = settings_of(data_dir)
+        with_database(settings, work)
+
+
+def _limits(settings: Settings, database: Database) -> Limits:
+    # Who has which tier is in the database, so no store of buckets is opened for it.
+    return Limits.of(settings.limits, database)
+
+
+def _name(tier: Tier) -> str:
+    return tier.replace("_", " ").title()
