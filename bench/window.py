@@ -27,7 +27,6 @@ from inhouse.generation.reading.search import Found, Job
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.worker import searched
 
-
 LEAST_GAPS = 150
 """Of a stream, so that there is a 99th percentile."""
 
