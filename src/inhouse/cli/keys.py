@@ -13,6 +13,7 @@ from rich.table import Table
 from inhouse.access import Access
 from inhouse.access.roles import granted
 from inhouse.access.scopes import Permission
+from inhouse.api.operation import operations_of
 from inhouse.api.organization.people.users import user_of
 from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told, with_database
 from inhouse.storage.database import Database
@@ -61,11 +62,22 @@ def create(
                 f"{key.project_id or 'the organization'}, or has a role there",
                 soft_wrap=True,
             )
+        for unknown in _unknown(scope or []):
+            err.print(f"[yellow]warning:[/] nothing needs the scope {escape(unknown)}", soft_wrap=True)
 
     with told():
         if scope and read_only:
             raise Refused("give --scope or --read-only, not both")
         with_database(settings_of(data_dir), work)
+
+
+def _unknown(scopes: list[str]) -> list[str]:
+    if not scopes:
+        return []
+    from inhouse.api.surface import FACES  # every face of the API, which other commands need not load
+
+    needed = {operation.scope for operation in operations_of(*FACES)}
+    return [scope for scope in scopes if scope not in needed]
 
 
 @app.command("list")
