@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,16 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     given = load_tasks(tmp_path / "own-3.jsonl")
     assert given == Tasks("own-3", given.tasks)
     assert given.tasks[0].grade == Equals(["1"])
+
+
+def test_what_the_guide_shows(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "console.md").read_text()
+    lines = re.findall(r'^{"id": .*$', guide, re.M)
+    grades = re.findall(r'^\| `({"by": .*?})` \|', guide, re.M)
+    lines += [LINE.replace('"a"', f'"{number}"').strip() % each for number, each in enumerate(grades)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines))
+    kinds = [type(task.grade) for task in load_tasks(tmp_path / "mine.jsonl").tasks]
+    assert kinds == [Equals, Equals, Contains, Matches, Json, Call]
 
 
 async def test_the_newest_result_of_a_deployment(database: Database) -> None:

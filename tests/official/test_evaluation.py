@@ -132,7 +132,7 @@ def test_from_the_command_to_the_page(evaluated: Server, upstream_url: str, tmp_
     # nothing is kept of runs that say nothing
     source.write_text(task("1", "refuse", {"by": "contains", "any": ["refuse"]}))
     assert "no task was answered: It is too much." in evaluate("gpt-4.1", "--tasks", str(source), status=1)
-    assert "is not the data of this server" in evaluate("gpt-4.1", status=1, data_dir=tmp_path / "elsewhere")
+    assert "the server keeps its data elsewhere" in evaluate("gpt-4.1", status=1, data_dir=tmp_path / "elsewhere")
     (cancelled,) = server.rows("SELECT id FROM batches ORDER BY created_at DESC LIMIT 1")
     ended = ("cancelling", "cancelled")
     assert server.rows("SELECT status FROM batches WHERE id = ?", *cancelled)[0][0] in ended, "nobody waits for it"

@@ -128,7 +128,7 @@ def _project(settings: Settings, batch_id: str) -> str:
 
     project_id = with_database(settings, work)
     if project_id is None:
-        raise Refused(f"{settings.data_dir} is not the data of this server: pass its --data-dir")
+        raise Refused(f"the server keeps its data elsewhere than in {settings.data_dir}: pass its --data-dir")
     return str(project_id)
 
 
