@@ -137,8 +137,3 @@ def test_from_the_command_to_the_page(evaluated: Server, upstream_url: str, tmp_
     ended = ("cancelling", "cancelled")
     assert server.rows("SELECT status FROM batches WHERE id = ?", *cancelled)[0][0] in ended, "nobody waits for it"
     assert server.rows("SELECT count(*) FROM evaluations") == [(1,)]
-    source.write_text("nonsense\n")
-    assert "line 1: " in evaluate("gpt-4.1", "--tasks", str(source), status=1)
-    assert "No such file" in evaluate("gpt-4.1", "--tasks", str(tmp_path / "none.jsonl"), status=1)
-    assert "does not exist" in evaluate("gpt-9", status=1)
-    assert "not a chat model" in evaluate("text-embedding-3-small", status=1)
