@@ -1,7 +1,7 @@
 # make serve    everything that is missing, then the server         (PORT=8080 HOST=0.0.0.0 DATA_DIR=/srv/inhouse)
 # make install  everything that is missing, and no more      (for services and images, see docs/deployment.md)
 # make test     everything that tests need, then all tests          (ARGS="tests/storage -k sqlite" WORKERS=4)
-# make soak     the tests that kill servers, ten times as often
+# make soak     the tests that kill servers, far more often
 # make codex    the Codex CLI, some 400 MB, so that `make test` runs it too
 # make ray      Ray, some 500 MB, for batches on a cluster, and so that `make test` tests them
 # make llamaindex    LlamaIndex, some 280 MB, so that `make test` runs it too
@@ -47,7 +47,7 @@ install: $(SERVE)
 test soak: export PYTHONDONTWRITEBYTECODE =
 
 test: $(TEST) $(PEERS)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder $(ARGS)
 
 soak: $(TEST)
 	KILLS=10 CRASHES=50 $(BIN)/python -m pytest --timeout 3600 tests/official/test_batches.py tests/metering/test_crash.py $(ARGS)

@@ -27,6 +27,8 @@ ANSWERS = {
 }
 """Of ``bench.whole``."""
 LEFT, TOP, CELL_WIDTH, CELL_HEIGHT = 150, 58, 62, 26
+LEAST_WIDTH = 520
+"""So that the title fits."""
 
 
 def draw(known: Mapping[str, float]) -> None:
@@ -57,7 +59,7 @@ def heat(grid: Mapping[tuple[str, int], Sequence[float]], title: str) -> str:
     """A table of shares: kinds of questions down, lengths across."""
     kinds = [kind for kind in NAMES if any(each == kind for each, _ in grid)]
     lengths = sorted({length for _, length in grid})
-    width, height = LEFT + CELL_WIDTH * len(lengths) + 16, TOP + CELL_HEIGHT * len(kinds) + 34
+    width, height = max(LEAST_WIDTH, LEFT + CELL_WIDTH * len(lengths) + 16), TOP + CELL_HEIGHT * len(kinds) + 34
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'font-family="system-ui, sans-serif" font-size="12" role="img">',

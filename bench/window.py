@@ -27,6 +27,9 @@ from inhouse.generation.reading.search import Found, Job
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.worker import searched
 
+LEAST_GAPS = 150
+"""Of a stream, so that there is a 99th percentile."""
+
 
 async def retrieval(tokens: int, needles: int, read: int, kinds: list[str]) -> None:
     """Recall of the search alone, and how long it takes."""
@@ -114,7 +117,7 @@ async def gaps(url: str, key: str, model: str, beside: str, tokens: int) -> None
         found, last = [], 0.0
         chunks = await client.chat.completions.create(
             model=beside,
-            messages=[{"role": "user", "content": "Count from one to two hundred, in words."}],
+            messages=[{"role": "user", "content": "Tell a long story of a lighthouse."}],
             stream=True,
             max_completion_tokens=200,
             temperature=0,
@@ -139,7 +142,7 @@ async def gaps(url: str, key: str, model: str, beside: str, tokens: int) -> None
     for name, other in (("alone", None), (f"beside {tokens:,} tokens", long)):
         task = asyncio.create_task(other()) if other else None
         found: list[float] = []
-        while not found or (task is not None and not task.done()):
+        while len(found) < LEAST_GAPS or (task is not None and not task.done()):
             found += await stream()
         if task is not None:
             await task

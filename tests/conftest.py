@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,28 +23,28 @@ from tests.walking import migrated
 from inhouse.storage.database import Database
 
 HERE = Path(__file__).parent
-# Fixtures that cost so much that only one process has them: the servers that many tests of a room share.
-SHARED = {"official": "server", "console": "seeded"}
-# The rooms whose tests take long, one by one, come first: the last ones fill the gaps.
+# Rooms whose tests share a server that takes long to start: one process has all of them.
+SHARED = ("official", "console")
+# Rooms whose tests take long, one by one, come first: the others fill the gaps.
 LONG = ("official", "ecosystem", "console", "metering", "limits", "api")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spreads the tests over processes by file or room, so that what they share is made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByRoom(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            room = nodeid.split("/")[1]
+            return room if room in SHARED else super()._split_scope(nodeid)
+
+    return ByRoom(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spreads the tests over processes (``pytest -n 2``) by file, so that what a module makes is made once."""
-
-    def group(item: pytest.Item) -> str:
-        room = _room(item)
-        fixture = SHARED.get(room)
-        return room if fixture in item.fixturenames else item.location[0]  # type: ignore[attr-defined]
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
     order = {room: place for place, room in enumerate(LONG)}
-    items.sort(key=lambda item: order.get(_room(item), len(order)))
-
-
-def _room(item: pytest.Item) -> str:
-    return item.path.relative_to(HERE).parts[0]
+    items.sort(key=lambda item: order.get(item.path.relative_to(HERE).parts[0], len(order)))
 
 
 # The server ends when this shell reads the end of its input: on purpose, or because the test run was killed.

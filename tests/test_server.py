@@ -97,7 +97,7 @@ async def serving(
                 except aiohttp.ClientConnectionError:
                     await asyncio.sleep(0.02)
         if key is None:
-            running.printed += (await asyncio.wait_for(process.stdout.readline(), 5)).decode()
+            running.printed += (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
         yield running
     finally:
         if process.returncode is None:
@@ -199,7 +199,7 @@ async def test_a_second_signal_ends_open_streams(folder: Path, upstream: Scripte
             await answer.read()
         assert await server.ends() == 0
         logs = await server.logs()
-    await asyncio.wait_for(upstream.left.wait(), 5)
+    await asyncio.wait_for(upstream.left.wait(), 30)
     assert rows(folder) == [("settled", 499)]
     assert "requests were cut off by the shutdown" in logs
     assert "Traceback" not in logs
@@ -248,7 +248,7 @@ async def test_uvicorn_serves_the_platform_too(folder: Path, upstream: Scripted)
         upstream.hangs = True
         async with streaming(f"http://127.0.0.1:{port}", secret):
             pass
-        await asyncio.wait_for(upstream.left.wait(), 5)
+        await asyncio.wait_for(upstream.left.wait(), 30)
     finally:
         server.should_exit = True
         await asyncio.wait_for(task, 10)

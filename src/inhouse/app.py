@@ -119,7 +119,7 @@ class Platform:
         self.engine_counts = EngineCounts(self.database, self.engines, self.ledger)
         self.limits = Limits.of(settings.limits, self.database)
         self.budgets = Budgets(self.database)
-        self.serving = Serving(self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
+        self.serving = Serving(self.database, self.catalog, self.engines, Speeds(self.database), datetime.now(UTC))
         self.jobs = Runner(self.database)
         self.webhooks = Webhooks(self.database, self.jobs, networks=settings.webhooks.networks)
         blobs = Blobs(settings.data_dir / "blobs", settings.data_dir / "scratch", settings.files.url)

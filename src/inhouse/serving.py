@@ -7,16 +7,22 @@ from urllib.parse import urlsplit
 
 from inhouse.catalog import Catalog, Resolved
 from inhouse.catalog.cards import Cards
+from inhouse.catalog.evaluation import results
+from inhouse.catalog.evaluation.results import Evaluation
 from inhouse.catalog.served import Change, ServedBy
 from inhouse.engines.deployments import READ_TOKENS, WHOLE_TOKENS, Deployment, Embedded, Hosted, Remote
 from inhouse.engines.pool import EnginePool, Load
 from inhouse.metering.speeds import Speeds
+from inhouse.storage.database import Database
 
 
 class Serving:
     """The catalog seen together with engines and measurements."""
 
-    def __init__(self, catalog: Catalog, engines: EnginePool, speeds: Speeds, started_at: datetime) -> None:
+    def __init__(
+        self, database: Database, catalog: Catalog, engines: EnginePool, speeds: Speeds, started_at: datetime
+    ) -> None:
+        self._database = database
         self._catalog = catalog
         self._engines = engines
         self._speeds = speeds
@@ -30,6 +36,14 @@ class Serving:
         """What serves a model, by any of its names; None if nothing does."""
         found = self._catalog.find(snapshot)
         return None if found is None else await self._describe(found)
+
+    async def evaluation(self, snapshot: str) -> Evaluation | None:
+        """The last result of what serves a model now; None if nothing does, or nobody has evaluated it."""
+        found = self._catalog.find(snapshot)
+        if found is None:
+            return None
+        model, deployment = found.snapshot.id, found.deployment.id
+        return await self._database.read(lambda connection: results.newest(connection, model, deployment))
 
     def load(self, snapshot: str) -> Load | None:
         """How busy the engine behind a model is; None if nothing of this machine serves it."""

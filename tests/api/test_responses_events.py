@@ -128,6 +128,20 @@ async def test_a_function_call_after_text(make: Make) -> None:
     assert "".join(e["delta"] for e in told if e["type"].endswith("arguments.delta")) == '{"word": "a"}'
 
 
+async def test_a_function_without_parameters_is_called_with_none(make: Make) -> None:
+    closed = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    free = {"type": "object", "properties": {}}
+    for more in ({"parameters": free, "strict": False}, {"parameters": closed, "strict": True}, {"parameters": None}):
+        tool = {"type": "function", "name": "look_up", **more}
+        told = await make([CALL[:40], CALL[40:]]).call(
+            "createResponse", {"input": "Hi", "tools": [tool], "stream": True}
+        )
+        check_order(told)
+        assert [e["delta"] for e in told if e["type"].endswith("arguments.delta")] == ["{}"]
+        (item,) = told[-1]["response"]["output"]
+        assert (item["name"], item["arguments"], item["status"]) == ("look_up", "{}", "completed")
+
+
 async def test_parallel_calls_are_items_of_their_own(make: Make) -> None:
     platform = make([CALL + "\n" + CALL.replace('"a"', '"b"')])
     told = await platform.call("createResponse", {"input": "Hi", "tools": [TOOL], "stream": True})

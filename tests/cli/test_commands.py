@@ -407,3 +407,27 @@ def test_a_folder_with_a_whisper(run: Run, tmp_path: Path) -> None:
     (folder / "model.bin").write_bytes(b"weights")
     run("models", "use", "whisper-1", str(folder))
     assert "my-whisper" in run("models", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("gpt-9",), "The model `gpt-9` does not exist"),
+        (("text-embedding-3-small",), "not a chat model"),
+        (("gpt-4.1", "--tasks", "none.jsonl"), "none.jsonl: No such file"),
+        (("gpt-4.1", "--tasks", "wrong.jsonl"), "wrong.jsonl: line 1: "),
+        (("gpt-4.1", "--api-key", "x", "--base-url", "http://127.0.0.1:1/v1"), "does not answer"),
+        (("gpt-4.1",), "no key: "),
+    ],
+)
+def test_what_cannot_be_evaluated(
+    arguments: tuple[str, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (tmp_path / "wrong.jsonl").write_text("nonsense\n")
+    result = CliRunner().invoke(app, ["models", "evaluate", *arguments])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    [told] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert reason in told

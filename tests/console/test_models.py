@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from inhouse.catalog.cards import TIERS, Card, Cards, load_cards
+from inhouse.catalog.evaluation.results import Evaluation, Group
 from inhouse.catalog.served import Change, ServedBy
 from inhouse.console.models import Viewer, model_pages
 from inhouse.kit.money import format_dollars
@@ -33,6 +34,16 @@ HERE = ServedBy(
     prefill_tokens_per_second=75.21,
     decode_tokens_per_second=20.04,
 )
+MEASURED = Evaluation(
+    model="gpt-4.1-2025-04-14",
+    deployment="qwen@1",
+    served_by=HERE.weights,
+    tasks="<own>",
+    groups=[Group("reading & more", 3, 4), Group("JSON", 0, 2)],
+    batch_id="batch_1",
+    project_id="proj_1",
+    created_at=1_763_820_180_000_000,
+)
 
 # The text of the published page of GPT-4.1 from its trail on, line by line.
 PAGE = (Path(__file__).parent / "gpt-4.1-page.txt").read_text(encoding="utf-8").splitlines()
@@ -42,9 +53,13 @@ class View:
     def __init__(self, served: dict[str, ServedBy] | None = None, cards: Cards = CARDS) -> None:
         self.cards = cards
         self.served = {"gpt-4.1-2025-04-14": HERE} if served is None else served
+        self.evaluations: dict[str, Evaluation] = {}
 
     async def served_by(self, snapshot_id: str) -> ServedBy | None:
         return self.served.get(snapshot_id)
+
+    async def evaluation(self, snapshot_id: str) -> Evaluation | None:
+        return self.evaluations.get(snapshot_id)
 
     async def changes(self, model: str) -> list[Change]:
         bound = Change(weights="Better <weights>", engine="llama.cpp", bound_at=HERE.bound_since, actor="cli")
@@ -138,6 +153,22 @@ def test_the_page_says_everything_of_the_published_page_in_its_order(browser: Te
             at, after = at + 1, 0
         assert at < len(lines), f"{wanted!r} is missing, or not in its place"
         after = found + len(wanted)
+
+
+def test_what_was_measured_of_the_deployment_with_a_link_to_the_run() -> None:
+    view = View()
+    with browse(view) as browser:
+        before = main_of(browser.get("/models/gpt-4.1").text)
+        assert any("Not evaluated yet: inhouse models evaluate gpt-4.1" in line for line in before.lines)
+        view.evaluations["gpt-4.1-2025-04-14"] = MEASURED
+        html = browser.get("/models/gpt-4.1").text
+        after = main_of(html)
+        assert "3 of 6 tasks (<own>), Nov 22, 2025, 14:03 UTC, the run" in after.lines
+        assert "/dashboard/batches?batch=batch_1" in after.links
+        assert table_rows(html, "the run") == [["Reading & more", "3 of 4"], ["JSON", "0 of 2"]]
+        assert not any("Not evaluated" in line for line in after.lines)
+        for page in ("/models/gpt-4o", "/models/text-embedding-3-small"):
+            assert "evaluate" not in browser.get(page).text, "nothing serves it, or it does not chat"
 
 
 def test_the_head_repeats_the_gauges_as_pictures(browser: TestClient) -> None:

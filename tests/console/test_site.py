@@ -271,3 +271,27 @@ async def test_a_session_ends_by_itself(database: Database, keys: Keys) -> None:
     token = await Sessions(database, lifetime_s=0).open(keys)
     await asyncio.sleep(0)
     assert await Sessions(database).find(token) is None
+
+
+async def test_one_batch_as_the_link_to_a_run_shows_it(running: Running) -> None:
+    mine, theirs = running.browser(), running.browser()
+    await mine.sign_in(running.key)
+    await theirs.sign_in(await running.key_of_another_project())
+    csrf = await mine.token("/dashboard/batches")
+    file = {"file": ("x.jsonl", b"nonsense\n")}
+    ids = []
+    for _ in range(2):
+        uploaded = await mine.api("POST", "/files", csrf, files=file, data={"purpose": "batch"})
+        wanted = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        made = await mine.api("POST", "/batches", csrf, json={"input_file_id": uploaded.json()["id"], **wanted})
+        ids.append(made.json()["id"])
+    shown = await mine.get(f"/dashboard/batches?batch={ids[0]}")
+    assert shown.status_code == 200
+    assert ids[0] in shown.text
+    assert ids[1] not in shown.text
+    assert "data-live" not in shown.text, "else the whole list would take its place"
+    for browser, asked in ((theirs, ids[0]), (mine, "batch_none"), (mine, f"{ids[1]}/cancel"), (mine, "../files")):
+        answer = await browser.get(f"/dashboard/batches?batch={asked}")
+        assert answer.status_code == 404
+        assert "No batch found" in answer.text
+        assert not any(id in re.sub(r"No batch found[^<]*", "", answer.text) for id in ids)

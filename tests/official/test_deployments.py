@@ -42,7 +42,7 @@ def gateway(start_server: Any, server: Server) -> Server:
     for model in (CHAT, FAST, INSTRUCT):
         gateway.cli("models", "use", model, "--upstream", server.base_url, "--upstream-key-env", "UPSTREAM_KEY")
     with gateway.client() as client:
-        until(lambda: str(server.port) in served_by(client, INSTRUCT), "the upstream is not used", 5)
+        until(lambda: str(server.port) in served_by(client, INSTRUCT), "the upstream is not used")
     return gateway
 
 
@@ -60,7 +60,7 @@ def served_by(client: OpenAI, model: str) -> str:
 
 def test_other_weights_take_over_within_seconds(gateway: Server, through: OpenAI) -> None:
     def answer(weights: str) -> Any:
-        until(lambda: weights in served_by(through, OTHER), f"{weights} does not take over", 5)
+        until(lambda: weights in served_by(through, OTHER), f"{weights} does not take over")
         return hello(through, OTHER)
 
     before = answer(QWEN)
@@ -81,7 +81,7 @@ def test_other_weights_take_over_within_seconds(gateway: Server, through: OpenAI
             return error.code == "model_not_found"
         return False
 
-    until(gone, "a model that nothing serves still answers", 5)
+    until(gone, "a model that nothing serves still answers")
     assert OTHER not in {model.id for model in through.models.list()}
     shown = gateway.cli("models", "show", OTHER).splitlines()
     history = [line for line in shown if "served by" in line or "before" in line]
@@ -164,7 +164,7 @@ def test_a_client_that_leaves_is_left_by_the_other_server_too(through: OpenAI, g
 
 def test_a_key_that_the_other_server_refuses_is_ours_to_mend(gateway: Server, through: OpenAI, server: Server) -> None:
     gateway.cli("models", "use", OTHER, "--upstream", server.base_url, "--upstream-key-env", "WRONG_KEY")
-    until(lambda: str(server.port) in served_by(through, OTHER), "the upstream is not used", 5)
+    until(lambda: str(server.port) in served_by(through, OTHER), "the upstream is not used")
     with pytest.raises(InternalServerError) as failed:
         hello(through, OTHER)
     assert failed.value.status_code == 500
@@ -177,7 +177,7 @@ def test_the_next_server_takes_over_when_one_dies(
     first: Server = start_server(engines__preload=FAST, api_key=server.key)
     targets = ["--upstream", first.base_url, "--upstream", server.base_url, "--upstream-key-env", "UPSTREAM_KEY"]
     gateway.cli("models", "use", FAST, *targets)
-    until(lambda: str(first.port) in served_by(through, FAST), "the upstreams are not used", 5)
+    until(lambda: str(first.port) in served_by(through, FAST), "the upstreams are not used")
 
     def served(where: Server) -> int:
         time.sleep(0.3)  # for the database to have what the ledger has
@@ -202,7 +202,7 @@ def test_the_next_server_takes_over_when_one_dies(
 
 def test_when_no_server_is_left(gateway: Server, through: OpenAI) -> None:
     gateway.cli("models", "use", OTHER, "--upstream", "http://127.0.0.1:9/v1")
-    until(lambda: "127.0.0.1:9" in served_by(through, OTHER), "the upstream is not used", 5)
+    until(lambda: "127.0.0.1:9" in served_by(through, OTHER), "the upstream is not used")
     for stream in (False, True):
         with pytest.raises(APIStatusError) as failed:
             hello(through, OTHER, stream=stream)

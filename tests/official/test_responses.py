@@ -71,7 +71,7 @@ async def test_create_asynchronously(aclient: openai.AsyncOpenAI) -> None:
     assert response.output_text
     text = ""
     async for event in await aclient.responses.create(
-        model=MODEL, input="Say hello.", max_output_tokens=32, stream=True
+        model=MODEL, input="Say hello.", temperature=0, max_output_tokens=200, stream=True
     ):
         if event.type == "response.output_text.delta":
             text += event.delta
@@ -84,7 +84,7 @@ async def test_create_asynchronously(aclient: openai.AsyncOpenAI) -> None:
 
 
 def test_the_streaming_helper(client: openai.OpenAI) -> None:
-    with client.responses.stream(model=MODEL, input="Count to five.", max_output_tokens=64) as stream:
+    with client.responses.stream(model=MODEL, input="Count to five.", temperature=0, max_output_tokens=200) as stream:
         events = list(stream)
         final = stream.get_final_response()
     assert [event.sequence_number for event in events] == list(range(len(events)))
@@ -93,7 +93,7 @@ def test_the_streaming_helper(client: openai.OpenAI) -> None:
 
 async def test_the_streaming_helper_asynchronously(aclient: openai.AsyncOpenAI) -> None:
     async with aclient.responses.stream(
-        model=MODEL, input="Anna is 30 years old.", text_format=Person, max_output_tokens=64
+        model=MODEL, input="Anna is 30 years old.", text_format=Person, temperature=0, max_output_tokens=200
     ) as stream:
         final = await stream.get_final_response()
     assert isinstance(final.output_parsed, Person)
@@ -101,7 +101,7 @@ async def test_the_streaming_helper_asynchronously(aclient: openai.AsyncOpenAI) 
 
 def test_parse(client: openai.OpenAI) -> None:
     response = client.responses.parse(
-        model=MODEL, input="Anna is 30 years old.", text_format=Person, max_output_tokens=64
+        model=MODEL, input="Anna is 30 years old.", text_format=Person, temperature=0, max_output_tokens=200
     )
     assert isinstance(response.output_parsed, Person)
 
@@ -114,7 +114,8 @@ def test_parse_asks_for_a_tool(client: openai.OpenAI) -> None:
         tools=[{"type": "function", **tool}],  # type: ignore[list-item]
         tool_choice="required",
         parallel_tool_calls=False,
-        max_output_tokens=64,
+        temperature=0,
+        max_output_tokens=200,
     )
     (call,) = response.output
     assert call.type == "function_call"
@@ -128,7 +129,8 @@ def test_a_tool_loop_that_chains(client: openai.OpenAI) -> None:
         tools=[WEATHER],
         tool_choice="required",
         parallel_tool_calls=False,
-        max_output_tokens=64,
+        temperature=0,
+        max_output_tokens=200,
     )
     (call,) = first.output
     assert isinstance(call, ResponseFunctionToolCall)
@@ -137,7 +139,8 @@ def test_a_tool_loop_that_chains(client: openai.OpenAI) -> None:
         model=MODEL,
         previous_response_id=first.id,
         input=[{"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees and sunny"}],
-        max_output_tokens=64,
+        temperature=0,
+        max_output_tokens=200,
     )
     assert second.output_text
     assert [item.type for item in client.responses.input_items.list(second.id, order="asc", limit=1)] == [
@@ -156,7 +159,8 @@ def test_a_tool_loop_that_sends_everything_again(client: openai.OpenAI) -> None:
         tools=[WEATHER],
         tool_choice={"type": "function", "name": "get_weather"},
         store=False,
-        max_output_tokens=64,
+        temperature=0,
+        max_output_tokens=200,
     )
     items += first.output
     items += [
@@ -164,7 +168,7 @@ def test_a_tool_loop_that_sends_everything_again(client: openai.OpenAI) -> None:
         for item in first.output
         if item.type == "function_call"
     ]
-    second = client.responses.create(model=MODEL, input=items, store=False, max_output_tokens=64)
+    second = client.responses.create(model=MODEL, input=items, store=False, temperature=0, max_output_tokens=200)
     assert isinstance(second.output[0], ResponseOutputMessage)
 
 
@@ -180,7 +184,8 @@ def test_a_custom_tool(client: openai.OpenAI) -> None:
             }
         ],
         tool_choice="required",
-        max_output_tokens=64,
+        temperature=0,
+        max_output_tokens=200,
     )
     (call,) = response.output
     assert call.type == "custom_tool_call"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -194,3 +195,21 @@ def test_a_folder_name_with_a_percent_sign_is_no_trouble(tmp_path: Path, monkeyp
     with engine.connect() as connection:
         assert inspect(connection).has_table("calls")
     engine.dispose()
+
+
+def test_the_files_of_revisions_begin_with_their_numbers() -> None:
+    """By which a start sees that there is nothing to do."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    assert {script.revision for script in scripts.walk_revisions()} == {
+        Path(script.path).name.partition("_")[0] for script in scripts.walk_revisions()
+    }
+    assert scripts.get_heads() == [max(script.revision for script in scripts.walk_revisions())]
+
+
+async def test_a_start_with_nothing_to_do_does_without_alembic(database: Database, database_url: str) -> None:
+    program = (
+        "import sys; from inhouse.storage.database import Database; Database(sys.argv[1]).migrate(); "
+        "print('alembic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, database_url], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

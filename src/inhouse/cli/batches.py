@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import httpx2 as httpx
 import msgspec
@@ -48,7 +48,7 @@ class _Errors(msgspec.Struct):
     data: list[_Error]
 
 
-class _Batch(msgspec.Struct):
+class Batch(msgspec.Struct):
     id: str
     status: str
     request_counts: _Counts
@@ -60,8 +60,8 @@ class _Batch(msgspec.Struct):
 @app.command()
 def watch(id: Id, base_url: BaseUrl = HERE, api_key: ApiKey = None) -> None:
     """Show how far a batch is until it ends. Exit code 1 unless all of it was answered."""
-    with told(), _api(base_url, api_key) as api:
-        batch = _watch(api, id)
+    with told(), connected(base_url, api_key) as api:
+        batch = followed(api, id)
     _summary(batch)
 
 
@@ -76,14 +76,11 @@ def run(
 ) -> None:
     """Make a batch of a file, wait for it, and write its answers. It goes on at the server if this is interrupted."""
     target = output or source.with_suffix(".output.jsonl")
-    with told(), _api(base_url, api_key) as api:
+    with told(), connected(base_url, api_key) as api:
         endpoint = _endpoint(source)
         with source.open("rb") as file:
-            uploaded = _ask(api, "POST", "/files", data={"purpose": "batch"}, files={"file": (_name(source), file)})
-        wanted = {"input_file_id": uploaded["id"], "endpoint": endpoint, "completion_window": "24h"}
-        made = _ask(api, "POST", "/batches", json=wanted)
-        err.print(f"{made['id']}: `inhouse batches watch {made['id']}` shows it again", soft_wrap=True)
-        batch = _watch(api, made["id"])
+            id = started(api, _name(source), file, endpoint)
+        batch = followed(api, id)
         _download(api, batch.output_file_id, target)
         _download(api, batch.error_file_id, target.with_suffix(".errors.jsonl"))
     _summary(batch)
@@ -105,12 +102,26 @@ def _endpoint(source: Path) -> str:
     return url if isinstance(url, str) else "/v1/chat/completions"
 
 
+def started(api: httpx.Client, name: str, file: BinaryIO, endpoint: str) -> str:
+    """Make a batch of requests. Returns its id."""
+    uploaded = ask(api, "POST", "/files", data={"purpose": "batch"}, files={"file": (name, file)})
+    wanted = {"input_file_id": uploaded["id"], "endpoint": endpoint, "completion_window": "24h"}
+    id: str = ask(api, "POST", "/batches", json=wanted)["id"]
+    err.print(f"{id}: `inhouse batches watch {id}` shows it again", soft_wrap=True)
+    return id
+
+
 def _name(source: Path) -> str:
     return source.name if source.suffix == ".jsonl" else f"{source.name}.jsonl"
 
 
 @contextmanager
-def _api(base_url: str, api_key: str | None) -> Iterator[httpx.Client]:
+def connected(base_url: str, api_key: str | None) -> Iterator[httpx.Client]:
+    """A client of the API, with a key of a project.
+
+    Raises:
+        Refused: there is no key.
+    """
     key = api_key or os.environ.get("OPENAI_API_KEY") or os.environ.get("INHOUSE_API_KEY")
     if not key:
         raise Refused("no key: set OPENAI_API_KEY, or pass --api-key")
@@ -119,13 +130,23 @@ def _api(base_url: str, api_key: str | None) -> Iterator[httpx.Client]:
         yield client
 
 
-def _ask(api: httpx.Client, method: str, path: str, **sent: Any) -> Any:
+def ask(api: httpx.Client, method: str, path: str, **sent: Any) -> Any:
+    """What the server answers, decoded.
+
+    Raises:
+        Refused: it does not answer, or with an error.
+    """
+    return asked(api, method, path, **sent).json()
+
+
+def asked(api: httpx.Client, method: str, path: str, **sent: Any) -> httpx.Response:
+    """Like ``ask``, as it is."""
     try:
         answer = api.request(method, path, **sent)
     except httpx.TransportError as error:
         raise Refused(f"{api.base_url} does not answer: {error}") from error
     _check(answer)
-    return answer.json()
+    return answer
 
 
 def _check(answer: httpx.Response) -> None:
@@ -137,7 +158,8 @@ def _check(answer: httpx.Response) -> None:
         raise Refused(message)
 
 
-def _watch(api: httpx.Client, id: str) -> _Batch:
+def followed(api: httpx.Client, id: str) -> Batch:
+    """The batch once it has ended, with a bar until then."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -151,7 +173,7 @@ def _watch(api: httpx.Client, id: str) -> _Batch:
         bar = progress.add_task("validating", total=None, failed="")
         while True:
             try:
-                batch = msgspec.convert(_ask(api, "GET", f"/batches/{id}"), type=_Batch)
+                batch = msgspec.convert(ask(api, "GET", f"/batches/{id}"), type=Batch)
                 seen = time.monotonic()
             except Refused as error:
                 if isinstance(error.__cause__, httpx.TransportError) and time.monotonic() - seen < PATIENCE_S:
@@ -188,7 +210,7 @@ def _download(api: httpx.Client, file_id: str | None, target: Path) -> None:
     out.print(escape(str(target)), soft_wrap=True)
 
 
-def _summary(batch: _Batch) -> None:
+def _summary(batch: Batch) -> None:
     counts = batch.request_counts
     out.print(f"{batch.id} {batch.status}: {counts.completed} answered, {counts.failed} failed", soft_wrap=True)
     for error in batch.errors.data if batch.errors else ():

@@ -19,6 +19,7 @@ from inhouse.cli import (
     webhooks,
 )
 from inhouse.cli.doctor import doctor
+from inhouse.cli.evaluating import evaluate
 from inhouse.cli.openapi import openapi
 from inhouse.cli.serve import serve
 from inhouse.cli.simulate import simulate
@@ -30,6 +31,7 @@ app = typer.Typer(
     help="A model platform with the contracts of the OpenAI API, on your own machines.",
 )
 app.command()(serve)
+models.app.command()(evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")

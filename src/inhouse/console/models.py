@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from inhouse.catalog.cards import TIERS, Card, Cards, LimitTable, Modality, Tier
+from inhouse.catalog.evaluation.results import Evaluation
 from inhouse.catalog.served import Change, ServedBy
 from inhouse.catalog.terms import Terms, fields_of, load_fees, load_terms
 from inhouse.console.comparing import MOST, charts, rows
@@ -47,6 +48,9 @@ class ModelsView(Protocol):
 
     async def served_by(self, snapshot_id: str) -> ServedBy | None:
         """What answers for a snapshot here, or None when nothing is bound to it."""
+
+    async def evaluation(self, snapshot_id: str) -> Evaluation | None:
+        """The last result of what answers for a snapshot here, or None where there is none."""
 
     async def changes(self, model: str) -> list[Change]:
         """What has been bound to a model, newest first."""
@@ -190,6 +194,7 @@ class _ModelPages:
             batch_lines=price_lines(card, card.prices.batch) if card.prices.batch and card.prices.batch.input else [],
             price_title=priced_by(card),
             price_unit=f"Per {price_lines(card)[0].unit}",
+            evaluation=await self.view.evaluation(card.default_snapshot),
             changes=await self.view.changes(card.id),
             playground=self.playground and (card.endpoints.responses or card.endpoints.chat_completions),
             modalities=[(key, value, modality_words(value)) for key, value in fields_of(card.modalities)],

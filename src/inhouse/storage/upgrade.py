@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from inhouse import __version__
@@ -43,12 +38,13 @@ def upgrade(engine: Engine, migrations: Path = MIGRATIONS) -> None:
     try:
         with engine.connect() as connection, connection.begin():
             _lock(connection)
-            _upgrade(connection, migrations)
+            if not _is_newest(connection, migrations):
+                _upgrade(connection, migrations)
     except MigrationFailed:
         raise
     except DBAPIError as error:
         raise MigrationFailed(f"Migrating {name} failed, nothing was changed: {error.orig}") from error
-    except (SQLAlchemyError, CommandError, OSError) as error:
+    except (SQLAlchemyError, OSError) as error:
         raise MigrationFailed(f"Migrating {name} failed, nothing was changed: {error}") from error
     except Exception as error:  # whatever a revision raises
         raise MigrationFailed(
@@ -63,7 +59,21 @@ def _lock(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
 
 
+def _is_newest(connection: Connection, migrations: Path) -> bool:
+    """By the name of the newest revision's file, which begins with its number."""
+    newest = max(path.name.partition("_")[0] for path in (migrations / "versions").glob("[0-9]*.py"))
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [newest]
+
+
 def _upgrade(connection: Connection, migrations: Path) -> None:
+    # Alembic takes 15 MB that a server does without when there is nothing to do, which is nearly always so.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -43,10 +43,23 @@ class Batches(Section):
         return await self._list(request, signed_in, problem=answer.message, status=400)
 
     async def _list(self, request: Request, signed_in: SignedIn, *, problem: str = "", status: int = 200) -> Response:
+        if only := request.query_params.get("batch"):
+            answer = await self.get(signed_in, f"{BATCHES}/{quote(only, safe='')}")
+            one = {"records": [answer.json] if answer.ok else [], "more": None, "csrf_token": signed_in.csrf}
+            status, problem = (status, problem) if answer.ok else (answer.status, answer.message)
+            template = "dashboard/batches.html.jinja"
+            return await self.page(request, signed_in, template, status, problem=problem, first=False, only=True, **one)
         after = request.query_params.get("after") or None
         found = await self._gather(signed_in, after)
         return await self.page(
-            request, signed_in, "dashboard/batches.html.jinja", status, problem=problem, first=not after, **found
+            request,
+            signed_in,
+            "dashboard/batches.html.jinja",
+            status,
+            problem=problem,
+            first=not after,
+            only=False,
+            **found,
         )
 
     async def _gather(self, signed_in: SignedIn, after: str | None = None) -> dict[str, Any]:

@@ -69,6 +69,7 @@ from inhouse.storage.schema.tenants import users as users
 from inhouse.storage.schema.work import batch_results as batch_results
 from inhouse.storage.schema.work import batches as batches
 from inhouse.storage.schema.work import bindings as bindings
+from inhouse.storage.schema.work import evaluations as evaluations
 from inhouse.storage.schema.work import jobs as jobs
 from inhouse.storage.schema.work import webhook_deliveries as webhook_deliveries
 from inhouse.storage.schema.work import webhook_endpoints as webhook_endpoints

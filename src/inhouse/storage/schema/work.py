@@ -18,6 +18,25 @@ bindings = Table(
     sqlite_autoincrement=True,
 )
 
+# What a deployment made of tasks; the batch is the run.
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),  # snapshot
+    Column("deployment", Text, nullable=False),  # id
+    Column("served_by", Text, nullable=False),
+    Column("tasks", Text, nullable=False),
+    Column("groups", Text, nullable=False),  # JSON: name, passed and total of each
+    Column("passed", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("batch_id", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Index(None, "model", "deployment", "id"),
+    sqlite_autoincrement=True,
+)
+
 # Work that must be done even if the process dies. Whoever holds the lease works on it.
 jobs = Table(
     "jobs",
