@@ -330,3 +330,27 @@ async def test_ports() -> None:
         own_port("203.0.113.7", 0)
     with own_port("localhost", 0) as owned:
         assert owned.getsockname()[1] > 0
+
+
+@pytest.mark.parametrize(("trusted", "left"), [(True, 401), (False, 429)])
+async def test_only_a_trusted_proxy_tells_who_the_client_is(folder: Path, trusted: bool, left: int) -> None:
+    with (folder / "inhouse.toml").open("a") as settings:
+        settings.write(
+            f"[server]\ntrusted_proxies = {json.dumps(['127.0.0.1', '::1'] if trusted else ['192.0.2.1'])}\n"
+        )
+    async with (
+        serving(folder) as server,
+        aiohttp.ClientSession(server.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
+    ):
+
+        async def sign_in(address: str) -> int:
+            headers = {"x-forwarded-for": address}
+            async with session.get("/sign-in", headers=headers) as page:
+                found = re.search(r'name="csrf" value="([^"]+)"', await page.text())
+            assert found is not None
+            fields = {"csrf": found[1], "key": "sk-wrong"}
+            async with session.post("/sign-in", data=fields, headers=headers, allow_redirects=False) as answer:
+                return answer.status
+
+        assert [await sign_in("203.0.113.1") for _ in range(11)] == [401] * 10 + [429]
+        assert await sign_in("203.0.113.2") == left

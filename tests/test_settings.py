@@ -88,6 +88,7 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "server.host": ("::", "'::'"),
         "server.port": ("80", "80"),
         "server.cors_origins": ("https://a.example, https://b.example", "['https://a.example', 'https://b.example']"),
+        "server.trusted_proxies": ("127.0.0.1, 10.0.0.0/8", "['127.0.0.1', '10.0.0.0/8']"),
         "server.max_body_bytes": ("2048", "2048"),
         "server.keepalive_s": ("2.5", "2.5"),
         "server.metrics_token": ("m", "'m'"),

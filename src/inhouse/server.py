@@ -72,7 +72,8 @@ async def _serve(settings: Settings, port: socket.socket) -> None:
             # Compression would hold buffers for every connection that is open.
             ws_per_message_deflate=False,
             lifespan="on",
-            proxy_headers=False,
+            proxy_headers=bool(settings.server.trusted_proxies),
+            forwarded_allow_ips=list(settings.server.trusted_proxies),
             server_header=False,
             access_log=False,
             log_config=None,

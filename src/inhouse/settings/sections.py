@@ -50,6 +50,13 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         list[str],
         Meta(description="Web origins whose pages may call the API, e.g. `https://app.example.com`; `*` for all."),
     ] = []
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description="Addresses or networks of proxies in front, e.g. `127.0.0.1` or `10.0.0.0/8`: from them "
+            "`X-Forwarded-For` tells who the client is. Nobody else's is believed."
+        ),
+    ] = []
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body, in bytes.")] = 52_428_800
     keepalive_s: Annotated[
         float, Meta(gt=0, description="Seconds of silence after which a stream that waits gets a keep-alive comment.")
