@@ -124,9 +124,9 @@ async def test_a_batch_is_followed_as_it_goes(tab: Page, seeded: Seeded) -> None
 
 async def test_a_file_is_uploaded_and_deleted(tab: Page, seeded: Seeded, tmp_path: Path) -> None:
     await tab.open(f"{seeded.root}/dashboard/files")
-    await choose(tab, "[data-upload] [type=file]", tmp_path / "notes.md", b"# Notes")
+    await choose(tab, "[data-upload] [type=file]", tmp_path / "uploaded-here.md", b"# Notes")
     await press(tab, "Upload", "document.querySelector('[data-upload]')")
-    row = "[...document.querySelectorAll('main tbody tr')].find(each => each.innerText.includes('notes.md'))"
+    row = "[...document.querySelectorAll('main tbody tr')].find(each => each.innerText.includes('uploaded-here.md'))"
     await tab.until(row)
     await press(tab, "Delete for good", row)
     await loaded(tab, f"!{row}")
