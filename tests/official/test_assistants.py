@@ -142,6 +142,8 @@ def test_runs_outlive_a_killed_server(mortal: Server) -> None:
             assistant_id=assistant.id,
             thread={"messages": [{"role": "user", "content": "Ping."}]},
             tool_choice={"type": "function", "function": {"name": "ping"}},
+            max_completion_tokens=300,
+            temperature=0,
             poll_interval_ms=50,
         )
         assert waiting.status == "requires_action", waiting
@@ -161,11 +163,13 @@ def test_runs_outlive_a_killed_server(mortal: Server) -> None:
             waiting.id, thread_id=waiting.thread_id, tool_outputs=[{"tool_call_id": call.id, "output": "pong"}]
         )
 
-        def ended(run: Any) -> Any:
-            status = threads.runs.retrieve(run.id, thread_id=run.thread_id).status
-            return status in ("completed", "incomplete")
+        def statuses() -> set[str]:
+            runs = (waiting, writing)
+            return {threads.runs.retrieve(run.id, thread_id=run.thread_id).status for run in runs}
 
-        until(lambda: ended(waiting) and ended(writing), "the runs do not end", 90)
+        # A small model may well ping again.
+        until(lambda: not statuses() & {"queued", "in_progress"}, "the runs do not end", 90)
+        assert statuses() <= {"completed", "incomplete", "requires_action"}
         messages = threads.messages.list(writing.thread_id, order="asc", run_id=writing.id).data
         assert messages[0].status == "incomplete"
         assert messages[0].incomplete_details.reason == "run_failed"
