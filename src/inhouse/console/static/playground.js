@@ -161,7 +161,11 @@ class Pane {
       this.items.push(...finished.output.map(asInput));
       this.count(finished, first ?? performance.now(), started);
       if (finished.status === "incomplete") this.note(`Ended early: ${finished.incomplete_details?.reason ?? "incomplete"}`);
-      for (const call of finished.output.filter((item) => item.type === "function_call")) this.asked(call);
+      // Only now: what is asked stands among the items, before its answer.
+      for (const item of finished.output) {
+        if (item.type === "function_call") this.asked(item);
+        if (item.type === "mcp_approval_request") this.approve(item);
+      }
     } catch (error) {
       if (error.name === "AbortError") this.note("Stopped");
       else this.say("error", error.message);
@@ -181,7 +185,6 @@ class Pane {
     if (item.type === "file_search_call") this.note(`Searched the files for ${item.queries.map((query) => `“${query}”`).join(", ")}`);
     if (item.type === "mcp_list_tools") this.note(`${item.server_label} offers ${item.tools.map((tool) => tool.name).join(", ") || "no tools"}`);
     if (item.type === "mcp_call") this.note(`${item.server_label} ran ${item.name}(${item.arguments}): ${item.error ? JSON.stringify(item.error) : item.output}`);
-    if (item.type === "mcp_approval_request") this.approve(item);
   }
 
   approve(item) {
