@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
+from inhouse.api.responses import store
 from inhouse.engines.protocol import EngineBusy, EngineFailed
 from inhouse.jobs import queue
 from inhouse.kit.errors import InvalidRequest, NotFound
@@ -195,6 +197,38 @@ async def test_what_a_killed_process_held_is_taken_up_when_its_lease_runs_out(ma
     platform.runner._loop = asyncio.create_task(platform.runner._run())  # without what SQLite frees at a start
     response = await ended(platform, response_id)
     assert response["status"] == "completed"
+
+
+async def test_who_lost_its_lease_tells_nothing_more(
+    make: Make, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that stood still wakes up beside the one that took its work over."""
+    monkeypatch.setattr("inhouse.api.responses.background.PIECE_S", 0)
+    platform, other = make(["One", " two"]), make(["Anew"])
+    platform.engine.gate = asyncio.Event()
+    await platform.runner.start()
+    response_id = await submit(platform)
+    await under_way(platform, response_id)
+    assert platform.runner._loop is not None
+    platform.runner._loop.cancel()  # nothing is renewed
+
+    def take(connection: Connection) -> None:
+        queue.release_all(connection)
+        assert queue.claim(connection, "other", ["response"], 1, 60_000_000)
+
+    await database.write(take)
+    platform.engine.gate.set()
+    async with asyncio.timeout(10):
+        while platform.engine.open:
+            await asyncio.sleep(0.02)
+    await platform.runner.stop()
+    pieces = await database.read(lambda connection: store.events_after(connection, response_id, -1))
+    assert " two" not in "".join(pieces)
+    await database.write(queue.release_all)
+    await other.runner.start()
+    response = await ended(other, response_id)
+    assert (response["status"], response["output"][0]["content"][0]["text"]) == ("completed", "Anew")
+    check_order(await told(other, response_id))
 
 
 async def test_one_that_always_kills_its_process_is_given_up(make: Make, database: Database) -> None:

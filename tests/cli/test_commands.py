@@ -94,6 +94,8 @@ def test_an_admin_key(run: Run, tmp_path: Path) -> None:
 
 def test_a_key_of_somebody_who_is_no_member_says_so(run: Run, tmp_path: Path) -> None:
     assert "warning" not in run("keys", "create", "nobody's").stderr
+    assert "warning" not in run("keys", "create", "asks", "--scope", "model.request").stderr
+    assert "nothing needs the scope model.requst" in run("keys", "create", "typo", "--scope", "model.requst").stderr
     database = Database(f"sqlite:///{tmp_path / 'data' / 'inhouse.db'}")
 
     async def add_user() -> None:

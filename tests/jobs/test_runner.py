@@ -112,6 +112,33 @@ async def test_a_lease_is_renewed_while_the_work_goes_on(make: Make, database: D
     assert worker.begun == [("a", 1)]
 
 
+async def test_a_lease_that_a_slow_disk_ate_is_not_taken_from_oneself(make: Make, database: Database) -> None:
+    """What is worked on is not begun beside itself, though it was renewed too late."""
+    await add(database, "a")
+    worker = make()
+    await worker.runner.start()
+    await until(lambda: bool(worker.begun))
+    worker.runner._lease_us = -1
+    await asyncio.sleep(0.3)
+    performed = asyncio.create_task(worker.runner.perform("a"))
+    await asyncio.sleep(0.1)
+    worker.release.set()
+    await performed
+    assert worker.begun == [("a", 1)]
+
+
+async def test_what_is_added_while_it_looks_is_found_at_once(make: Make, database: Database) -> None:
+    worker = make()
+    worker.runner._poll_s = 60
+    worker.release.set()
+    await worker.runner.start()
+    for number in range(50):
+        await add(database, f"job_{number}")
+        worker.runner.wake()
+        await asyncio.sleep(0.001 * (number % 5))
+    await done(database, *(f"job_{number}" for number in range(50)))
+
+
 async def test_a_job_is_cancelled_from_another_process(make: Make, database: Database) -> None:
     await add(database, "a")
     worker = make()

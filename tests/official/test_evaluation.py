@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .answering import Refusal, answering
 from .running import Server, until
 
-USAGE = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
 WEATHER = {
     "type": "function",
     "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
@@ -26,40 +24,25 @@ OBJECT = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Says what it is told to; calls the function with it where there is one."""
+ASKED: list[dict[str, Any]] = []
 
-    protocol_version = "HTTP/1.1"
-    asked: list[dict[str, Any]] = []  # noqa: RUF012
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.asked.append(body)
-        said = body["messages"][-1]["content"]
-        message: dict[str, Any] = {"role": "assistant", "content": said}
-        if "tools" in body:
-            call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": said}}
-            message = {"role": "assistant", "content": None, "tool_calls": [call]}
-        refused = said == "refuse"
-        answer = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": USAGE}
-        data = json.dumps({"error": {"message": "It is too much.", "type": "x"}} if refused else answer).encode()
-        self.send_response(400 if refused else 200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+def said(body: dict[str, Any]) -> dict[str, Any]:
+    """What it is told to say; it calls the function with it where there is one."""
+    ASKED.append(body)
+    text = body["messages"][-1]["content"]
+    if text == "refuse":
+        raise Refusal("It is too much.")
+    if "tools" not in body:
+        return {"content": text}
+    call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": text}}
+    return {"content": None, "tool_calls": [call]}
 
 
 @pytest.fixture(scope="module")
 def upstream_url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    server.shutdown()
-    server.server_close()
+    with answering(said) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +93,8 @@ def test_from_the_command_to_the_page(evaluated: Server, upstream_url: str, tmp_
     )
     told = evaluate("gpt-4.1", "--tasks", str(source), status=0)
     assert "3 of 6 tasks (own-1), 1 of them not answered" in told
-    assert {body["temperature"] for body in Handler.asked} == {0}
-    assert {body.get("max_completion_tokens", body.get("max_tokens")) for body in Handler.asked} == {7, 48}
+    assert {body["temperature"] for body in ASKED} == {0}
+    assert {body.get("max_completion_tokens", body.get("max_tokens")) for body in ASKED} == {7, 48}
 
     [(id, project, status)] = server.rows("SELECT id, project_id, status FROM batches")
     assert status == "completed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import Connection, and_, case, delete, insert, or_, select, update
@@ -129,11 +129,14 @@ def is_open(connection: Connection, id: str) -> bool:
     return connection.execute(select(jobs.c.id).where(jobs.c.id == id)).one_or_none() is not None
 
 
-def claim(connection: Connection, owner: str, kinds: list[str], count: int, lease_us: int) -> list[Job]:
+def claim(
+    connection: Connection, owner: str, kinds: list[str], count: int, lease_us: int, *, working: Collection[str] = ()
+) -> list[Job]:
     """Lease up to ``count`` jobs that are due and that nobody works on, the oldest first.
 
     Args:
         lease_us: how long the lease holds unless renewed, microseconds.
+        working: what this owner works on, which is not free even where a slow disk ate the lease.
     """
     now = _now()
     kept = and_(jobs.c.owner == owner, jobs.c.attempts == 0)
@@ -141,6 +144,7 @@ def claim(connection: Connection, owner: str, kinds: list[str], count: int, leas
         select(jobs)
         .where(
             jobs.c.kind.in_(kinds),
+            jobs.c.id.not_in(working),
             jobs.c.due_at <= now,
             or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now, kept),
         )

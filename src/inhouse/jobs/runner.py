@@ -111,9 +111,11 @@ class Runner:
         """Do one job, and return when it is there no more, whoever ended it. Another's lease on it is waited for."""
         lease = partial(queue.claim_one, owner=self.owner, id=job_id, lease_us=self._lease_us)
         while True:
-            job = await self._database.write(lease)
-            if job is not None:
-                await asyncio.wait({self._begin(job)})
+            task = self._running.get(job_id)
+            if task is None and (job := await self._database.write(lease)) is not None:
+                task = self._begin(job)
+            if task is not None:
+                await asyncio.wait({task})
             if not await self._database.read(partial(queue.is_open, id=job_id)):
                 return
             await asyncio.sleep(self._poll_s)
@@ -135,11 +137,11 @@ class Runner:
 
     async def _run(self) -> None:
         while True:
+            self._awake.clear()  # before the turn: what is added while it claims wakes the next
             try:
                 await self._turn()
             except Exception:
                 log.exception("jobs cannot be looked for")
-            self._awake.clear()
             try:
                 async with asyncio.timeout(self._poll_s):
                     await self._awake.wait()
@@ -156,7 +158,8 @@ class Runner:
                 elif held[id]:
                     self.cancel(id)
         if self._claims and (wanted := self._wanted()):
-            for job in await self._database.write(partial(self._claim, wanted=wanted)):
+            claiming = partial(self._claim, wanted=wanted, working=list(self._running))
+            for job in await self._database.write(claiming):
                 self._begin(job)
 
     def _begin(self, job: Job) -> asyncio.Task[None]:
@@ -180,9 +183,11 @@ class Runner:
         free.append((shared, self._slots - sum(running[kind] for kind in shared)))
         return [(kinds, count) for kinds, count in free if kinds and count > 0]
 
-    def _claim(self, connection: Connection, wanted: list[tuple[list[str], int]]) -> list[Job]:
+    def _claim(self, connection: Connection, wanted: list[tuple[list[str], int]], working: list[str]) -> list[Job]:
         return [
-            job for kinds, count in wanted for job in queue.claim(connection, self.owner, kinds, count, self._lease_us)
+            job
+            for kinds, count in wanted
+            for job in queue.claim(connection, self.owner, kinds, count, self._lease_us, working=working)
         ]
 
     async def _work(self, job: Job) -> None:

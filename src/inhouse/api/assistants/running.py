@@ -341,7 +341,8 @@ class _Made:
         told, steps, messages = self._taken()
         if told or steps or messages:
             storing = partial(self._add_piece, told=told, steps=steps, messages=messages)
-            await asyncio.shield(self._database.submit(storing))
+            if not await asyncio.shield(self._database.submit(storing)):
+                raise asyncio.CancelledError("another process makes it")  # as the runner does when it sees that
             self._maker._tell(self.run.id)
         self._stored_at = time.monotonic()
 
@@ -359,10 +360,10 @@ class _Made:
         told: Sequence[Any],
         steps: Sequence[tuple[str, str]],
         messages: Sequence[tuple[str, str]],
-    ) -> None:
+    ) -> bool:
         stored = store.find_run(connection, self.run.id, hold=True)
-        if stored is None:
-            return
+        if stored is None or not queue.hold(connection, self.run.id, self._maker._runner.owner):
+            return False
         if stored.status == "queued":
             store.set_run(connection, self.run.id, "in_progress", text(_with_metadata(self.run, stored)))
         self._put(connection, steps, messages)
@@ -373,6 +374,7 @@ class _Made:
             store.set_run(connection, kept.id, kept.status, kept.body, text(self._state))
         if told:
             store.add_events(connection, self.run.id, len(told), text(told))
+        return True
 
     def _put(
         self, connection: Connection, steps: Sequence[tuple[str, str]], messages: Sequence[tuple[str, str]]

@@ -285,13 +285,17 @@ class _Made:
     async def _store_piece(self) -> None:
         told, self._held = self._held, []
         if told:
-            await asyncio.shield(self._database.submit(partial(self._add_piece, told=told)))
+            if not await asyncio.shield(self._database.submit(partial(self._add_piece, told=told))):
+                raise asyncio.CancelledError("another process makes it")  # as the runner does when it sees that
             self._background._tell(self._stored.id)
         self._stored_at = time.monotonic()
 
-    def _add_piece(self, connection: Connection, told: Sequence[wire.ResponseStreamEvent]) -> None:
+    def _add_piece(self, connection: Connection, told: Sequence[wire.ResponseStreamEvent]) -> bool:
+        if not queue.hold(connection, self._stored.id, self._background._runner.owner):
+            return False
         store.set_status(connection, self._payload.project_id, self._stored.id, "in_progress")
         _add_events(connection, self._stored.id, told)
+        return True
 
     def fail(self, error: APIError) -> None:
         self._held += self._writer.fail(error, self._call.usage if self._call is not None else None)
