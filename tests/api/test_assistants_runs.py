@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from assisted import WEATHER, Assisted, call, names, read
 
+from inhouse.api.assistants import store
 from inhouse.engines.protocol import EngineFailed
 from inhouse.kit.errors import InvalidRequest, NotFound
 from inhouse.kit.sse import EventStream
@@ -336,7 +337,8 @@ async def test_a_choice_holds_until_it_was_answered(make: Make) -> None:
     assert (await platform.ended(thread, run["id"]))["status"] == "completed"
 
 
-async def test_the_process_dies_in_mid_stream(make: Make) -> None:
+async def test_the_process_dies_in_mid_stream(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inhouse.api.assistants.running.PIECE_S", 0)
     first, second = make(["Hel", "lo"]), make(["Hello"])
     first.engine.gate = asyncio.Event()
     await first.runner.start()
@@ -362,6 +364,14 @@ async def test_the_process_dies_in_mid_stream(make: Make) -> None:
     steps = await second.steps(thread, run["id"])
     assert (steps[0]["status"], steps[-1]["status"]) == ("failed", "completed")
     assert "Hel" not in second.engine.prompts[0]
+
+    # It only stood still, and wakes up: another has had the run.
+    pieces = await second.database.read(lambda connection: store.events_from(connection, run["id"], 0))
+    first.engine.gate.set()
+    async with asyncio.timeout(30):
+        while first.runner._running:
+            await asyncio.sleep(0.02)
+    assert pieces == await second.database.read(lambda connection: store.events_from(connection, run["id"], 0))
 
 
 def second_stream(platform: Assisted, run_id: str) -> Any:
