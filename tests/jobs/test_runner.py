@@ -222,15 +222,40 @@ async def test_perform_goes_on_for_a_process_that_died(database: Database, make:
 
 
 async def test_a_job_that_is_cancelled_before_it_begins(database: Database, make: Make) -> None:
-    """It is not held for ever: when its lease is over, it is begun again."""
+    """Nobody waits until its lease is over."""
     worker = make()
+    worker.release.set()
     await worker.runner.start(claims=False)
     await database.write(partial(queue.enqueue, id="a", kind="test", payload="{}"))
-    job = await database.write(partial(queue.claim_one, owner=worker.runner.owner, id="a", lease_us=100_000))
+    job = await database.write(partial(queue.claim_one, owner=worker.runner.owner, id="a", lease_us=3_600_000_000))
     assert job is not None
     worker.runner._begin(job)
     worker.runner.cancel("a")
-    worker.release.set()
     async with asyncio.timeout(20):
         await worker.runner.perform("a")
-    assert worker.begun == [("a", 2)]
+    assert worker.begun == [("a", 1)]
+
+
+async def test_a_job_that_is_cancelled_before_its_handler_minds(database: Database, make: Make) -> None:
+    """While it looks up what there is to do, as handlers do first. It is begun again, and is told."""
+    told: list[tuple[int, bool]] = []
+    looking = asyncio.Event()
+
+    async def handle(job: Job) -> None:
+        told.append((job.attempt, runner.cancelled(job.id)))
+        if len(told) == 1:
+            looking.set()
+            await asyncio.Event().wait()
+        await database.write(partial(queue.finish, id=job.id, owner=runner.owner))
+
+    runner = Runner(database, lease_s=3600, poll_s=0.03)
+    runner.handle("test", handle, lambda connection, job: None)
+    await add(database, "a")
+    await runner.start()
+    async with asyncio.timeout(20):
+        await looking.wait()
+        await database.write(partial(queue.request_cancel, id="a"))
+        runner.cancel("a")
+        await done(database, "a")
+    await runner.stop()
+    assert told == [(1, False), (1, True)]

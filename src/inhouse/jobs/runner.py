@@ -39,8 +39,10 @@ class Runner:
     """Claims jobs and runs their handlers, each as a task.
 
     A handler ends its job itself (``queue.finish``, in its last transaction). It is cancelled when somebody asks for
-    that (``cancelled(job.id)`` is then true), when the process stops, and when the lease is lost. One that raises
-    leaves its job, to be tried again when the lease runs out, or to be given up.
+    that (``cancelled(job.id)`` is then true), when the process stops, and when the lease is lost. One that lets the
+    cancellation through gives its job back, to be begun again at once: if somebody asked for it, ``cancelled`` is then
+    true from the beginning. One that raises leaves its job, to be tried again when the lease runs out, or to be given
+    up.
 
     Args:
         slots: jobs at once in this process.
@@ -67,6 +69,7 @@ class Runner:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._kinds: dict[str, str] = {}
         self._cancelled: set[str] = set()
+        self._freeing: set[asyncio.Future[None]] = set()
         self._awake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._claims = True
@@ -106,6 +109,7 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._freeing, return_exceptions=True)
 
     async def perform(self, job_id: str) -> None:
         """Do one job, and return when it is there no more, whoever ended it. Another's lease on it is waited for."""
@@ -165,10 +169,25 @@ class Runner:
     def _begin(self, job: Job) -> asyncio.Task[None]:
         self._kinds[job.id] = job.kind
         task = self._running[job.id] = asyncio.create_task(self._work(job))
-        task.add_done_callback(lambda _: self._ended(job))  # also of one that is cancelled before it begins
+        task.add_done_callback(partial(self._ended, job))  # also of one that is cancelled before it begins
         return task
 
-    def _ended(self, job: Job) -> None:
+    def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            # Before its handler could end the job, or it would not have been cancelled: nobody waits out the lease.
+            freeing = self._database.submit(partial(queue.release, owner=self.owner, id=job.id))
+            self._freeing.add(freeing)
+            freeing.add_done_callback(partial(self._freed, job))
+        else:
+            self._left(job)
+
+    def _freed(self, job: Job, freeing: asyncio.Future[None]) -> None:
+        self._freeing.discard(freeing)
+        if not freeing.cancelled() and (error := freeing.exception()) is not None:
+            log.error("a job is not given back before its lease is over", job=job.id, exc_info=error)
+        self._left(job)
+
+    def _left(self, job: Job) -> None:
         self._running.pop(job.id, None)
         self._kinds.pop(job.id, None)
         self._cancelled.discard(job.id)
@@ -199,10 +218,6 @@ class Runner:
                 await self._database.write(partial(self._given_up, job=job, give_up=give_up))
             else:
                 await handler(job)
-        except asyncio.CancelledError:
-            if job.id not in self._cancelled:
-                await asyncio.shield(self._database.submit(partial(queue.release, owner=self.owner, id=job.id)))
-            raise
         except Exception:
             log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempt)
             if job.attempt == self._most_attempts[job.kind]:
