@@ -11,12 +11,14 @@ from typing import Any
 
 import structlog
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from inhouse.access import Access
 from inhouse.api.assistants.faces import assistants_faces
 from inhouse.api.assistants.stores import Stores
+from inhouse.api.astray import Astray
 from inhouse.api.audio.routes import Audio
 from inhouse.api.audio.speech import SpeechService
 from inhouse.api.audio.transcription import TranscriptionService
@@ -62,6 +64,7 @@ from inhouse.catalog.bindings import Bindings
 from inhouse.catalog.cards import load_cards
 from inhouse.catalog.terms import load_terms
 from inhouse.console.behind import Behind
+from inhouse.console.code import official
 from inhouse.console.site import Site
 from inhouse.documents import Documents
 from inhouse.engines.deployments import Deployment
@@ -186,7 +189,9 @@ class Platform:
             cors_origins=settings.server.cors_origins,
             sockets=sockets_of(ResponsesSocket(responses)),
             spool=blobs.spool,
+            official=official(),
         )
+        self._astray = Astray(self._v1.router)
         self.console = console = Site(
             self.serving,
             self._v1,
@@ -204,7 +209,8 @@ class Platform:
                 Route("/openapi.json", lambda request: Response(whole_json(), media_type="application/json")),
                 *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
                 *console.routes(missing=_missing(operations, hosts.kinds)),
-            ]
+            ],
+            exception_handlers={404: self._astray.missed},
         )
         self._preloading: asyncio.Task[None] | None = None
 
@@ -213,6 +219,8 @@ class Platform:
             await self._lifespan(receive, send)
         elif scope["path"].startswith("/v1/") or scope["path"] == "/v1":
             await self._v1(scope, receive, send)
+        elif scope in self._astray:
+            await self._astray.answer(Request(scope))(scope, receive, send)
         else:
             await self._site(scope, receive, send)
 

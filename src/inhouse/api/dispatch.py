@@ -41,6 +41,7 @@ class Dispatcher:
         access_log: whether every request is logged, not only failures.
         sockets: WebSockets, see ``sockets_of``.
         spool: makes the scratch files that uploaded files are written to.
+        official: see ``Router``.
     """
 
     def __init__(
@@ -56,8 +57,9 @@ class Dispatcher:
         access_log: bool = False,
         sockets: Iterable[SocketOperation] = (),
         spool: Callable[[], Spool] | None = None,
+        official: Iterable[str] = (),
     ) -> None:
-        self.router = Router(operations, prefix)
+        self.router = Router(operations, prefix, official)
         self.access = access
         self.max_body_bytes = max_body_bytes
         self.keepalive_s = keepalive_s

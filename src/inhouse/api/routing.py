@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from inhouse.kit.errors import APIError, NotFound
 
 _LONGEST_VALUE = 512
 _LONGEST_SHOWN = 200
+_PLACE = re.compile(r"\{[^}]*\}")
 
 
 class MethodNotAllowed(APIError):
@@ -37,14 +39,22 @@ _NO_VALUES: Mapping[str, str] = {}
 
 
 class Router:
-    """Finds operations in a tree of path segments; paths without parameters in one look-up."""
+    """Finds operations in a tree of path segments; paths without parameters in one look-up.
 
-    def __init__(self, operations: Iterable[Operation], prefix: str) -> None:
+    Args:
+        official: all that the contract has, as ``POST /files/{}``, so that who calls what is not served is told so.
+    """
+
+    def __init__(self, operations: Iterable[Operation], prefix: str, official: Iterable[str] = ()) -> None:
         self.prefix = prefix.rstrip("/")
         self._tree = _Node()
         self._plain: dict[str, dict[str, Route]] = {}
+        served = set()
         for operation in operations:
             self._add(operation)
+            served.add(f"{operation.method} {_PLACE.sub('{}', operation.path)}")
+        missing = (re.escape(each).replace(r"\{\}", "[^/]+") for each in official if each not in served)
+        self._missing = re.compile("|".join(missing))
 
     def find(self, scope: MutableMapping[str, Any]) -> tuple[Route, Mapping[str, str]]:
         """The route and its path parameters' values.
@@ -61,8 +71,10 @@ class Router:
             routes, segments = self._walk(path)
         route = routes.get(method) or (routes.get("GET") if method == "HEAD" else None)
         if route is None:
-            if not routes:
-                raise NotFound(f"Invalid URL ({method} {full[:_LONGEST_SHOWN]})")
+            missing = self._missing.fullmatch(f"{method} {path}")
+            if missing or not routes:
+                why = ". The official API has this operation, but it is not served here." if missing else ""
+                raise NotFound(f"Invalid URL ({method} {full[:_LONGEST_SHOWN]}){why}")
             raise MethodNotAllowed(
                 f"Not allowed to {method} on {full[:_LONGEST_SHOWN]}. "
                 "(HINT: Perhaps you meant to use a different HTTP method?)",
@@ -71,6 +83,10 @@ class Router:
         if not route.names:
             return route, _NO_VALUES
         return route, dict(zip(route.names, segments, strict=True))
+
+    def has(self, method: str, path: str) -> bool:
+        """Whether an operation has this path, which is given without the prefix."""
+        return method in (self._plain.get(path) or self._walk(path)[0])
 
     def _below_prefix(self, path: str, root: str) -> str:
         """The path without prefix and without a trailing slash; empty where the prefix is another."""

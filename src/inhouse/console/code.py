@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -24,6 +24,11 @@ def _methods() -> dict[str, tuple[str, list[str]]]:
     """By verb and path, the official SDKs' method and its names of what stands in the path."""
     file = files("inhouse.console").joinpath("sdk_methods.json")
     return msgspec.json.decode(file.read_bytes(), type=dict[str, tuple[str, list[str]]])
+
+
+def official() -> Collection[str]:
+    """All operations of the official SDKs: verb and path, with ``{}`` for what stands in it."""
+    return _methods()
 
 
 class _Request(msgspec.Struct, frozen=True):
