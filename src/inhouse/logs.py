@@ -37,6 +37,7 @@ def configure_logs(settings: Log) -> None:
     root.setLevel(settings.level.upper())
     for chatty in ("alembic", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_not_refusal)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -47,3 +48,8 @@ def configure_logs(settings: Log) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _is_not_refusal(record: logging.LogRecord) -> bool:
+    # Said of every WebSocket that is refused with an HTTP answer, as one with a wrong key is.
+    return record.msg != "ASGI callable returned without completing handshake."

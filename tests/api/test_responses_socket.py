@@ -278,6 +278,7 @@ async def test_the_handshake_is_authenticated(serve: Serve) -> None:
                 pass
         assert refused.value.response.status_code == 401
         assert json.loads(refused.value.response.body)["error"]["code"] == "invalid_api_key"
+        assert refused.value.response.headers["x-request-id"].startswith("req_")
         with pytest.raises(InvalidStatus) as unknown:
             async with connect(served.url + "/x", additional_headers={"authorization": f"Bearer {KEY}"}, proxy=None):
                 pass

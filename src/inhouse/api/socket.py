@@ -185,7 +185,11 @@ async def _refuse(scope: Message, send: Send, error: APIError) -> None:
         await send({"type": "websocket.close", "code": 1008, "reason": error.message[:100]})
         return
     body = _encode(error.body)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id().encode()),
+    ]
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()]
     await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
