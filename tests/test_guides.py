@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from inhouse.settings.reading import CONFIG_VARIABLE, VARIABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("deployment", "troubleshooting")
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def page(name: str) -> str:
@@ -46,6 +48,28 @@ def plain(text: str) -> str:
 
 def is_said(message: str) -> bool:
     return any(plain(message).strip("…") in text for text in said())
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_examples_can_be_run_as_they_are(path: Path) -> None:
+    """They speak to the server that the quickstart starts, and parse; a key to be filled in is one that can be sent."""
+    text = path.read_text(encoding="utf-8")
+    ports = re.findall(
+        r"(?:base_url|baseURL|BASE_URL|--base-url|--url)\W+https?://(?:127\.0\.0\.1|localhost):(\d+)", text
+    )
+    assert set(ports) <= {str(load(environ={}).server.port)}
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        tree = ast.parse(code)
+        imported = {name.partition(".")[0] for node in ast.walk(tree) for name in _imports(node)}
+        assert imported <= {*sys.stdlib_module_names, "openai", "mcp", "agents", "langchain_openai", "inhouse"}
+    keys = re.findall(r'(?:key="|API_KEY=)(sk-[^"\s]*)', text)
+    assert all(key.isascii() for key in keys), keys
+
+
+def _imports(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
 
 
 MESSAGES = re.findall(r"\*\*`([^`]+)`\*\*", page("troubleshooting"))
