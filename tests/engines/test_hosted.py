@@ -140,11 +140,11 @@ async def test_the_queue_is_bounded_and_fair(make: Make) -> None:
     await engine.start()
     order: list[str] = []
 
-    async def one(name: str, tenant: str) -> None:
-        await engine.call("/say", Ask(name, seconds=0.05), Answer, tenant=tenant)
+    async def one(name: str, tenant: str, seconds: float = 0.05) -> None:
+        await engine.call("/say", Ask(name, seconds=seconds), Answer, tenant=tenant)
         order.append(name)
 
-    running = asyncio.create_task(one("a1", "a"))
+    running = asyncio.create_task(one("a1", "a", seconds=0.7))
     await asyncio.sleep(0.02)
     waiting = [asyncio.create_task(one(name, name[0])) for name in ("a2", "a3")]
     await asyncio.sleep(0)

@@ -42,7 +42,7 @@ async def test_targets_that_are_not_there_or_half_dead(serve, connect, say, nowh
     silent = await serve(say.silence)
     broken = await serve(say.bytes(b"HTTP/1.1 200 OK\r\ncontent-le", close=True))
     good = await serve(say.bytes(say.answer(b"good")))
-    upstream = connect(nowhere, silent, broken, good, first_byte_timeout=0.1, retries=3)
+    upstream = connect(nowhere, silent, broken, good, first_byte_timeout=1, retries=3)
     assert (await upstream.post(CHAT, b"{}")).body == b"good"
     assert [target.failures for target in upstream.targets()] == [1, 1, 1, 0]
 

@@ -127,14 +127,14 @@ async def test_a_stream_that_stalls(serve, connect, say) -> None:
 async def test_comments_keep_a_stream_alive(serve, connect, say) -> None:
     async def handler(request, reader, writer):
         writer.write(say.SSE)
-        for _ in range(8):
+        for _ in range(11):
             writer.write(say.chunk(b": still here\n\n"))
             await writer.drain()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         writer.write(say.chunk(b"data: 1\n\ndata: [DONE]\n\n") + say.END)
 
     server = await serve(handler)
-    assert await collect(connect(server, stall_timeout=0.25)) == [b"1"]
+    assert await collect(connect(server, stall_timeout=1)) == [b"1"]
 
 
 async def test_closing_the_generator_closes_the_connection(serve, connect, say) -> None:
