@@ -37,8 +37,8 @@ async def tab(seeded: Seeded) -> AsyncIterator[Tab]:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots are kept: the folder that INHOUSE_ARTIFACTS names, for who wants to look at them."""
-    named = os.environ.get("INHOUSE_ARTIFACTS")
+    """Where screenshots are kept: the folder that ARTIFACTS_DIR names, for who wants to look at them."""
+    named = os.environ.get("ARTIFACTS_DIR")
     folder = Path(named).resolve() if named else tmp_path_factory.mktemp("pictures")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
