@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import IO, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -24,6 +25,7 @@ from inhouse.storage.database import Database, MigrationFailed
 from inhouse.storage.schema import organizations
 
 T = TypeVar("T")
+OWN_FOLDER = "stop it, or give this one its own folder with --data-dir"
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -74,6 +76,18 @@ def make_data_dir(settings: Settings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Refused(f"the data folder {settings.data_dir} cannot be made: {error.strerror}") from error
+
+
+def alone(settings: Settings, advice: str = OWN_FOLDER) -> IO[bytes]:
+    """A lock that one server holds on a data folder as long as it runs; the system lets go of it if it is killed."""
+    make_data_dir(settings)
+    file = open(settings.data_dir / "server.lock", "ab")  # noqa: SIM115 - the caller closes it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise Refused(f"another server runs on {settings.data_dir}; {advice}") from None
+    return file
 
 
 async def organization_of(database: Database, id: str | None) -> str:

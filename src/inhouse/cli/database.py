@@ -1,0 +1,143 @@
+"""``inhouse database``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from sqlalchemy import URL, Connection
+
+from inhouse.cli.common import DataDir, Refused, alone, err, out, settings_of, told, with_database
+from inhouse.cli.ledger import show
+from inhouse.metering import instances
+from inhouse.metering.ledger import Ledger
+from inhouse.metering.verify import Verdict, verify
+from inhouse.storage.connect import parse_url
+from inhouse.storage.database import Database
+from inhouse.storage.journal import beside
+
+STOP_FIRST = "stop it first, or what it writes meanwhile would be missing in the copy"
+
+app = typer.Typer(no_args_is_help=True, help="The database as a whole: carried over to another, or backed up.")
+
+
+@app.command()
+def copy(
+    to: Annotated[str, typer.Option("--to", help="URL of an empty database: postgresql://… or sqlite:////path.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Copy everything to another, empty database, e.g. from SQLite to PostgreSQL.
+
+    No server may run on this one meanwhile. The copy is there whole or not at all. Contents of files are not in the
+    database: see docs/deployment.md.
+    """
+    from inhouse.storage.copying import CopyFailed, copy_database
+
+    with told():
+        settings = settings_of(data_dir)
+        target = _parsed(to, "--to")
+        with alone(settings, STOP_FIRST):
+            alive = with_database(settings, _settle)
+            try:
+                with _bar() as (progress, bar):
+                    counts = copy_database(
+                        settings.database_url,
+                        to,
+                        lambda table, done, total: progress.update(bar, description=table, completed=done, total=total),
+                        lambda connection: _refuse_served(connection, alive),
+                    )
+            except CopyFailed as error:
+                raise Refused(str(error)) from error
+        rows = sum(counts.values())
+        out.print(f"{rows:,} rows of {sum(map(bool, counts.values()))} tables, and as many in the copy", soft_wrap=True)
+        verdict = asyncio.run(_books(to))
+    show(verdict)
+    if not verdict.clean:
+        raise typer.Exit(1)
+    name = target.render_as_string(hide_password=True).replace("+psycopg", "").replace("+pysqlite", "")
+    out.print(f"now set database.url (INHOUSE_DATABASE__URL) to {name}", soft_wrap=True)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to write the copy; it must not exist.")], data_dir: DataDir = None
+) -> None:
+    """Copy SQLite's file as it is at one moment, also while the server runs."""
+    from inhouse.storage.backup import BackupFailed
+    from inhouse.storage.backup import backup as write
+
+    with told():
+        source = _parsed(settings_of(data_dir).database_url, "database.url")
+        if source.get_backend_name() != "sqlite" or source.database is None:
+            raise Refused(
+                "PostgreSQL has its own means, which also run beside servers: "
+                f"pg_dump --format=custom --file={file} {source.database}"
+            )
+        try:
+            with _bar() as (progress, bar):
+                size = write(
+                    Path(source.database),
+                    file,
+                    lambda done, total: progress.update(bar, description="pages", completed=done, total=total),
+                )
+        except BackupFailed as error:
+            raise Refused(str(error)) from error
+    out.print(f"{file}: {size / 1e6:,.1f} MB, checked", markup=False, soft_wrap=True)
+
+
+async def _settle(database: Database) -> dict[str, int]:
+    """Settle what killed servers left, in the database and in journals beside it.
+
+    Returns:
+        When servers last beat that may be alive, and did not while this looked.
+    """
+    from inhouse.api.responses.keeping import Keeping
+
+    file = database.file
+    ledger = Ledger(database, None if file is None else beside(file, "ledger"))
+    known = await database.read(lambda connection: instances.beats(connection, ""))
+    if running := await ledger.others():
+        raise _served(running)
+    await ledger.recover()
+    keeping = Keeping(database, None if file is None else beside(file, "responses"))
+    await keeping.start()
+    await keeping.close()
+    return known
+
+
+def _refuse_served(connection: Connection, known: dict[str, int]) -> None:
+    """Refuse if a server has begun since, or one that seemed dead has beaten."""
+    found = instances.beats(connection, "")
+    if running := sum(id not in known or at > known[id] for id, at in found.items()):
+        raise _served(running)
+
+
+def _served(running: int) -> Refused:
+    return Refused(f"{running} server{'s work' if running > 1 else ' works'} on this database; {STOP_FIRST}")
+
+
+async def _books(url: str) -> Verdict:
+    database = Database(url)
+    try:
+        return await verify(database)
+    finally:
+        await database.close()
+
+
+def _parsed(url: str, named: str) -> URL:
+    try:
+        return parse_url(url)
+    except ValueError as error:
+        raise Refused(f"{named}: {error}") from error
+
+
+@contextmanager
+def _bar() -> Iterator[tuple[Progress, TaskID]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as progress:
+        yield progress, progress.add_task("", total=None)
