@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import URL, Connection
 
 from inhouse.cli.common import DataDir, Refused, alone, err, out, settings_of, told, with_database
@@ -44,12 +45,9 @@ def copy(
         with alone(settings, STOP_FIRST):
             alive = with_database(settings, _settle)
             try:
-                with _bar() as (progress, bar):
+                with _bar() as show_done:
                     counts = copy_database(
-                        settings.database_url,
-                        to,
-                        lambda table, done, total: progress.update(bar, description=table, completed=done, total=total),
-                        lambda connection: _refuse_served(connection, alive),
+                        settings.database_url, to, show_done, lambda connection: _refuse_served(connection, alive)
                     )
             except CopyFailed as error:
                 raise Refused(str(error)) from error
@@ -79,12 +77,8 @@ def backup(
                 f"pg_dump --format=custom --file={file} {source.database}"
             )
         try:
-            with _bar() as (progress, bar):
-                size = write(
-                    Path(source.database),
-                    file,
-                    lambda done, total: progress.update(bar, description="pages", completed=done, total=total),
-                )
+            with _bar() as show_done:
+                size = write(Path(source.database), file, partial(show_done, "pages"))
         except BackupFailed as error:
             raise Refused(str(error)) from error
     out.print(f"{file}: {size / 1e6:,.1f} MB, checked", markup=False, soft_wrap=True)
@@ -137,7 +131,18 @@ def _parsed(url: str, named: str) -> URL:
 
 
 @contextmanager
-def _bar() -> Iterator[tuple[Progress, TaskID]]:
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Shows what is done of how much, from the first time that it is told."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err) as progress:
-        yield progress, progress.add_task("", total=None)
+    progress = Progress(*columns, console=err)
+    bar = progress.add_task("", total=None)
+
+    def show(what: str, done: int, total: int) -> None:
+        progress.start()
+        progress.update(bar, description=what, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if progress.live.is_started:
+            progress.stop()
