@@ -168,7 +168,7 @@ asyncio.run(main())
         assert server.stdout.readline() == b"here\n"
         result = run("database", "copy", "--to", f"sqlite:///{tmp_path / 'copy.db'}", fails=True)
         server.kill()
-    assert "1 server works on this database; stop it first" in result.stderr
+    assert "servers work on this database (1); stop them first" in result.stderr
     assert not (tmp_path / "copy.db").exists()
 
 
@@ -184,7 +184,7 @@ def test_a_server_that_begins_at_the_last_moment_is_seen(
 
     monkeypatch.setattr(Ledger, "recover", late)
     result = run("database", "copy", "--to", f"sqlite:///{tmp_path / 'copy.db'}", fails=True)
-    assert "1 server works on this database; stop it first" in result.stderr
+    assert "servers work on this database (1); stop them first" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from inhouse.storage.database import Database, MigrationFailed
 from inhouse.storage.schema import organizations
 
 T = TypeVar("T")
-OWN_FOLDER = "stop it, or give this one its own folder with --data-dir"
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -78,7 +77,7 @@ def make_data_dir(settings: Settings) -> None:
         raise Refused(f"the data folder {settings.data_dir} cannot be made: {error.strerror}") from error
 
 
-def alone(settings: Settings, advice: str = OWN_FOLDER) -> IO[bytes]:
+def alone(settings: Settings) -> IO[bytes]:
     """A lock that one server holds on a data folder as long as it runs; the system lets go of it if it is killed."""
     make_data_dir(settings)
     file = open(settings.data_dir / "server.lock", "ab")  # noqa: SIM115 - the caller closes it
@@ -86,7 +85,9 @@ def alone(settings: Settings, advice: str = OWN_FOLDER) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
-        raise Refused(f"another server runs on {settings.data_dir}; {advice}") from None
+        raise Refused(
+            f"another server runs on {settings.data_dir}; stop it, or give this one its own folder with --data-dir"
+        ) from None
     return file
 
 

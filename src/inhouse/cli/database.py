@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -18,11 +18,10 @@ from inhouse.cli.ledger import show
 from inhouse.metering import instances
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.verify import Verdict, verify
+from inhouse.settings import Settings
 from inhouse.storage.connect import parse_url
 from inhouse.storage.database import Database
 from inhouse.storage.journal import beside
-
-STOP_FIRST = "stop it first, or what it writes meanwhile would be missing in the copy"
 
 app = typer.Typer(no_args_is_help=True, help="The database as a whole: carried over to another, or backed up.")
 
@@ -42,7 +41,7 @@ def copy(
     with told():
         settings = settings_of(data_dir)
         target = _parsed(to, "--to")
-        with alone(settings, STOP_FIRST):
+        with _unserved(settings):
             alive = with_database(settings, _settle)
             try:
                 with _bar() as show_done:
@@ -112,7 +111,21 @@ def _refuse_served(connection: Connection, known: dict[str, int]) -> None:
 
 
 def _served(running: int) -> Refused:
-    return Refused(f"{running} server{'s work' if running > 1 else ' works'} on this database; {STOP_FIRST}")
+    return Refused(
+        f"servers work on this database ({running}); stop them first, or what they write meanwhile would be missing in "
+        "the copy"
+    )
+
+
+def _unserved(settings: Settings) -> IO[bytes]:
+    """A lock that keeps a server from starting on the data folder."""
+    try:
+        return alone(settings)
+    except Refused as error:
+        raise Refused(
+            f"a server runs on {settings.data_dir}; stop it first, or what it writes meanwhile would be missing in the "
+            "copy"
+        ) from error
 
 
 async def _books(url: str) -> Verdict:
