@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import IO, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Column
 from sqlalchemy import select
 
 from inhouse.access import UnusableKey
@@ -26,7 +29,8 @@ from inhouse.storage.schema import organizations
 
 T = TypeVar("T")
 
-out = Console(highlight=False)
+# A table in a pipe or a journal has lines as long as its rows: ids that are cut name nothing.
+out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000)
 err = Console(stderr=True, highlight=False)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the database, the logs and inhouse.toml.")]
@@ -34,6 +38,11 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the 
 
 class Refused(Exception):
     """What was asked cannot be done. The message says why and what to do."""
+
+
+def id_column() -> Column:
+    """Of a table: the other columns give way on a narrow terminal."""
+    return Column("id", no_wrap=True)
 
 
 @contextmanager

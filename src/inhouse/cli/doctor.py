@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import text
 
-from inhouse.cli.common import DataDir, catalog_of, settings_of, told, with_database
+from inhouse.cli.common import DataDir, catalog_of, out, settings_of, told, with_database
 from inhouse.doctor import render, run_checks
 from inhouse.engines.deployments import Hosted, weights_of
 from inhouse.engines.hosts import HOSTS, Host
@@ -33,7 +33,7 @@ def doctor(
             database=lambda: with_database(settings, _answer),
             deep=deep,
         )
-    render(checks)
+    render(checks, out)
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(1)
 
