@@ -323,11 +323,6 @@ async def test_a_server_that_is_away_is_told_from_a_defect(
     assert is_unreachable(await failure(here, "SELECT pg_terminate_backend(pg_backend_pid())"))
     assert not is_unreachable(await failure(here, "SELECT nonsense"))
     assert not is_unreachable(await failure(here, "SELECT 1 / 0"))
-    assert not is_unreachable(
-        await failure(
-            here, "DO $$ BEGIN PERFORM set_config('statement_timeout', '1', true); END $$; SELECT pg_sleep(9)"
-        )
-    )
     assert not is_unreachable(await failure(open_database(f"sqlite:///{tmp_path / 'x.db'}"), "SELECT nonsense"))
     assert not is_unreachable(OSError("the disk is full"))
 
