@@ -9,8 +9,9 @@ import pytest
 from bench.haystack import CITIES, haystack, hide
 
 from inhouse.generation.reading import worker
+from inhouse.generation.reading.asking import asks_for_all
 from inhouse.generation.reading.ranking import Corpus, index, words_of
-from inhouse.generation.reading.search import Found, Job, asks_for_all, search
+from inhouse.generation.reading.search import Found, Job, search
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.worker import SearchFailed, searched
 
