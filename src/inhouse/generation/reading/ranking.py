@@ -159,6 +159,19 @@ class Corpus:
             at = words.find(pattern, at + 1)
         return counts
 
+    def passages_with(self, pattern: bytes, most: int) -> int:
+        """Passages in which hashes stand in a row; ``most + 1`` where there are more of them."""
+        words, ends = self._words, self._ends
+        found = 0
+        at = words.find(pattern)
+        while at >= 0 and found <= most:
+            if at % 4:
+                at = words.find(pattern, at + 1)
+                continue
+            found += 1
+            at = words.find(pattern, 4 * ends[bisect_right(ends, at // 4)])
+        return found
+
     def weight(self, passages_with: int) -> float:
         """Inverse document frequency."""
         return math.log(1 + (len(self) - passages_with + 0.5) / (passages_with + 0.5))

@@ -198,7 +198,7 @@ class _Finder:
                 for passage in defined:
                     scores[passage] += corpus.weight(len(defined))
         missing = [word for word in dict.fromkeys(words) if word not in STOP and len(word) >= LEAST_INSIDE]
-        missing = [word for word in missing if not self._passages_with(word)][:MOST_INSIDE]
+        missing = [word for word in missing if not self._passages_with(0, word)][:MOST_INSIDE]
         for word in missing:
             found = self._inside(word)
             for passage in found:
@@ -449,19 +449,19 @@ class _Finder:
                     if len(word) <= 2 or word in STOP or hash_of(word) in asked:
                         continue
                     if word not in found and len(found) < 4 * _HOP_TERMS:
-                        with_it = self._passages_with(word)
+                        with_it = self._passages_with(rare, word)
                         if 1 < with_it <= rare:
                             found[word] = with_it
                 for one, two in pairwise(words):
                     new = not ({one, two} & STOP or {hash_of(one), hash_of(two)} & asked)
-                    if new and len(pairs) < 2 * _HOP_TERMS and 1 < self._passages_with(one, two) <= rare:
+                    if new and len(pairs) < 2 * _HOP_TERMS and 1 < self._passages_with(rare, one, two) <= rare:
                         pairs += [one, two]
         kept = sorted(found, key=lambda word: found[word])[:_HOP_TERMS]
         return [word for word in found if word in kept] or pairs
 
-    def _passages_with(self, *words: str) -> int:
-        """Passages in which these stand in a row."""
-        return len(self._corpus.count(array("I", map(hash_of, words)).tobytes()))
+    def _passages_with(self, most: int, *words: str) -> int:
+        """Passages in which these stand in a row, counted up to one more than ``most``."""
+        return self._corpus.passages_with(array("I", map(hash_of, words)).tobytes(), most)
 
     @staticmethod
     def _beside(passage: str, asked: set[int]) -> list[list[str]]:
