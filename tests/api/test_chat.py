@@ -309,8 +309,16 @@ async def test_a_client_that_leaves_stops_the_engine(walk: Walk, client: Client,
         ({"max_tokens": 1, "max_completion_tokens": 1}, "max_tokens", "at the same time is not supported"),
         ({"max_tokens": 32_769}, "max_tokens", "max_tokens is too large: 32769. This model supports at most 32768"),
         ({"max_completion_tokens": 10**9}, "max_completion_tokens", "max_completion_tokens is too large"),
-        ({"tool_choice": "auto"}, "tool_choice", "'tool_choice' is only allowed when 'tools' are specified"),
-        ({"parallel_tool_calls": True}, "parallel_tool_calls", "is only allowed when 'tools' are specified"),
+        (
+            {"tool_choice": "auto"},
+            "tool_choice",
+            "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+        ),
+        (
+            {"parallel_tool_calls": True},
+            "parallel_tool_calls",
+            "Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed when 'tools' are specified",
+        ),
         ({"function_call": "auto"}, "function_call", "is only allowed when 'functions' are specified"),
         (
             {"functions": [WEATHER], "tools": [{"type": "function", "function": WEATHER}]},
@@ -360,7 +368,31 @@ async def test_a_client_that_leaves_stops_the_engine(walk: Walk, client: Client,
         ({"reasoning_effort": "low"}, "reasoning_effort", "Unsupported parameter: 'reasoning_effort'"),
         ({"verbosity": "low"}, "verbosity", "Unsupported value: 'verbosity' does not support 'low'"),
         ({"service_tier": "flex"}, "service_tier", "Invalid service_tier argument"),
-        ({"messages": [{"role": "assistant"}]}, "messages[0].content", "expected a string, got null"),
+        ({"messages": [{"role": "assistant"}]}, "messages.[0].content", "expected a string, got null"),
+        (
+            {"messages": [USER, {"role": "user", "content": None}]},
+            "messages.[1].content",
+            "Invalid value for 'content': expected a string, got null.",
+        ),
+        ({"messages": [{"role": "system", "content": None}]}, "messages.[0].content", "expected a string, got null"),
+        (
+            {"messages": [{"role": ["user"], "content": None}]},
+            "messages[0].role",
+            "Invalid type for 'messages[0].role'",
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "tool_calls": [{"id": "a", "type": "function", "function": {"name": "a.b", "arguments": "{}"}}],
+                    },
+                    {"role": "tool", "tool_call_id": "a", "content": "r"},
+                ]
+            },
+            "messages[0].tool_calls[0].function.name",
+            "Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.",
+        ),
         (
             {"messages": [{"role": "assistant", "audio": {"id": "a"}}]},
             "messages[0].audio.id",

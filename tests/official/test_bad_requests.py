@@ -313,7 +313,7 @@ CASES: list[Any] = [
     ),
     (
         {"messages": [{"role": "assistant", "content": None}]},
-        "messages[0].content",
+        "messages.[0].content",
         None,
         "Invalid value for 'content': expected a string, got null.",
     ),

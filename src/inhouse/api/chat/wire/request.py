@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -25,6 +25,7 @@ from inhouse.api.wire import (
     TopP,
     doc,
 )
+from inhouse.kit.errors import InvalidRequest
 
 
 class ResponseFormatText(RequestObject, kw_only=True, tag_field="type", tag="text"):
@@ -194,6 +195,30 @@ class CreateChatCompletionRequest(RequestObject, kw_only=True):
     user: EndUser = None
     verbosity: Annotated[Literal["low", "medium", "high"] | None, doc("How wordy the answer is.")] = None
     web_search_options: Annotated[WebSearchOptions | None, doc("Search the web first.")] = None
+
+    @staticmethod
+    def mend(value: Any) -> bool:
+        """See ``kit.validation.decode``. Mends nothing: content that is null has a refusal of its own.
+
+        Raises:
+            InvalidRequest
+        """
+        messages = value.get("messages") if isinstance(value, dict) else None
+        for index, message in enumerate(messages if isinstance(messages, list) else ()):
+            if isinstance(message, dict) and message.get("role") in _SPEAKERS and message.get("content", "") is None:
+                raise null_content(index)
+        return False
+
+
+_SPEAKERS = ("developer", "system", "user", "tool")
+"""Roles whose messages are nothing without content."""
+
+
+def null_content(index: int) -> InvalidRequest:
+    """What is told of a message without words; its ``param`` is written as nowhere else."""
+    return InvalidRequest(
+        "Invalid value for 'content': expected a string, got null.", param=f"messages.[{index}].content"
+    )
 
 
 class UpdateChatCompletionRequest(RequestObject, kw_only=True):
