@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from inhouse.api.responses import wire
 from inhouse.api.responses.checking import check_items
+from inhouse.api.responses.reading import check
 from inhouse.api.responses.wire import CreateResponse
+from inhouse.calls import Call
+from inhouse.catalog.cards import load_cards
 from inhouse.kit.errors import InvalidRequest
 from inhouse.kit.validation import decode
 
@@ -125,3 +129,14 @@ def test_what_is_refused(given: list[dict[str, Any]], param: str, code: str | No
     with pytest.raises(InvalidRequest) as refused:
         check_items(items(*given), items({**USER, "id": "msg_9"}))
     assert (refused.value.param, refused.value.code, refused.value.message) == (param, code, message)
+
+
+@pytest.mark.parametrize(("name", "value"), [("temperature", 0.5), ("top_p", 1.0)])
+def test_models_that_reason_are_not_told_how_to_sample(name: str, value: float) -> None:
+    body = decode(msgspec.json.encode({"input": "Hi", name: value}), CreateResponse)
+    cards = load_cards()
+    check(cast(Call, SimpleNamespace(card=cards.get("gpt-4.1"))), body)
+    with pytest.raises(InvalidRequest) as refused:
+        check(cast(Call, SimpleNamespace(card=cards.get("o3-mini"))), body)
+    assert (refused.value.param, refused.value.code) == (name, None)
+    assert refused.value.message == f"Unsupported parameter: '{name}' is not supported with this model."
