@@ -69,6 +69,8 @@ def _refuse_unsupported(call: Call, body: wire.CreateChatCompletionRequest) -> N
     card = call.card
     for refused in card.parameters.refused:
         if getattr(body, refused.name, None) is not None:
+            if refused.words is not None:
+                raise InvalidRequest(refused.words)
             instead = f" Use '{refused.instead}' instead." if refused.instead else ""
             raise InvalidRequest(
                 f"Unsupported parameter: '{refused.name}' is not supported with this model.{instead}",
