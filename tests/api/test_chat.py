@@ -413,6 +413,22 @@ async def test_what_does_not_go_together(client: Client, more: dict[str, Any], p
     assert words in error["message"]
 
 
+async def test_what_helpers_of_the_sdks_add_to_a_message_is_taken(client: Client) -> None:
+    function = {"name": "f", "arguments": "{}", "parsed_arguments": {}}
+    made = {"id": "a", "type": "function", "index": 0, "function": function}
+    said = {"role": "assistant", "content": "{}", "parsed": {"x": 1}, "tool_calls": [made]}
+    answer = await client.post(PATH, ask(USER, said, {"role": "tool", "tool_call_id": "a", "content": "r"}))
+    assert answer.status == 200
+    for wrong, param in (
+        ({**USER, "parsed": None}, "messages[0].parsed"),
+        ({"role": "assistant", "tool_calls": [{**made, "nonsense": 1}]}, "messages[0].tool_calls[0].nonsense"),
+        ({"role": "assistant", "tool_calls": [1]}, "messages[0].tool_calls[0]"),
+        ({"role": "assistant", "tool_calls": {"index": 0}}, "messages[0].tool_calls"),
+    ):
+        refused = await client.post(PATH, ask(wrong))
+        assert (refused.status, refused.json()["error"]["param"]) == (400, param)
+
+
 def called(*ids: str) -> dict[str, Any]:
     calls = [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id in ids]
     return {"role": "assistant", "tool_calls": calls}
