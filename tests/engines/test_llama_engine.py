@@ -99,6 +99,12 @@ async def test_tokens_templates_and_middles(make: Make) -> None:
     assert await engine.tokenize("<|im_end|>", special=True) == [2]
     rendered = await engine.render([{"role": "user", "content": "Hi"}])
     assert rendered.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "One"}]
+    ended = "<|im_start|>assistant\nOne<|im_end|>\n<|im_start|>assistant\n"
+    assert (await engine.render(said)).endswith(ended), "what was said is not written on"
+    assert (await engine.render([*said, {"role": "assistant", "content": "Two"}])).endswith(
+        "One<|im_end|>\n<|im_start|>assistant\nTwo<|im_end|>\n<|im_start|>assistant\n"
+    )
     with pytest.raises(ValueError, match="content"):
         await engine.render([{"role": "user"}])
     assert await engine.start_tokens() == []
