@@ -23,6 +23,7 @@ from inhouse.console.dashboard.records import Records
 from inhouse.console.dashboard.stores import Stores
 from inhouse.console.dashboard.usage import Usage
 from inhouse.console.docs_pages import Docs
+from inhouse.console.finding import Finding
 from inhouse.console.gateway import PREFIX, Application, Gateway, Operations
 from inhouse.console.models import ModelsView, Viewer, model_pages
 from inhouse.console.pages import Pages
@@ -78,6 +79,7 @@ class Site:
         self._project_name = project_name
         self.standing = standing
         self.behind = behind
+        self.finding = Finding(database)
         self._url = settings.url.rstrip("/")
         self.reference = Reference(self, document)
         self._signing = Signing(self.pages, self.door, self.accounts, Attempts(database), settings.provider)
