@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from inhouse.console.dashboard.base import Section
 from inhouse.console.dashboard.charts import DAY_S, Chart, stacked
+from inhouse.console.dashboard.saying import said_by
 from inhouse.console.session import SignedIn
 
 RANGES = {"7": 7, "30": 30}
@@ -44,6 +45,7 @@ class Usage(Section):
             standing=await self.site.standing(signed_in.organization_id),
             stored=stored.json["data"] if stored and stored.ok else [],
             engines=await self._engines(),
+            said_by=said_by,
             has_project=signed_in.project is not None,
         )
 
