@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, func, or_, select
 from inhouse.storage.database import Database
 from inhouse.storage.schema import (
     api_keys,
+    audit_logs,
     files,
     invites,
     projects,
@@ -148,6 +149,12 @@ _LISTS: Mapping[Kind, _List] = MappingProxyType(
 class Finding:
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def audited(self, organization_id: str) -> list[str]:
+        """The types of events that an organization's audit log has, in order."""
+        of = audit_logs.c
+        wanted = select(of.type).distinct().where(of.organization_id == organization_id).order_by(of.type)
+        return await self._database.read(lambda c: list(c.execute(wanted).scalars()))
 
     async def find(
         self,

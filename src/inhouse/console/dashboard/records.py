@@ -183,8 +183,13 @@ class Records(Section):
         if isinstance(signed_in, Response):
             return signed_in
         keys = {each["id"]: each["name"] for each in await self.all_of(signed_in, "/v1/organization/admin_api_keys")}
+        asked = {name: request.query_params.get(name, "").strip()[:320] for name in ("type", "by")}
+        types = await self.site.finding.audited(signed_in.admin.organization_id) if signed_in.admin else []
+        asked["type"] = asked["type"] if asked["type"] in types else ""
+        query = {"event_types[]": asked["type"] or None, "actor_emails[]": asked["by"] or None, "after": after or None}
         path = "/v1/organization/audit_logs"
-        return await self._list(request, "admin", "audit", path, signed_in, keys, limit=50, after=after or None)
+        shown = {"asked": asked, "types": types}
+        return await self._list(request, "admin", "audit", path, signed_in, keys, shown, limit=50, **query)
 
     async def _list(
         self,

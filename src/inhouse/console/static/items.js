@@ -95,3 +95,18 @@ export const EXAMPLE = [
     strict: true,
   },
 ];
+
+export const element = (tag, className, text) => {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+};
+
+export const poster = (csrf) => (path, body, signal) =>
+  fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-csrf-token": csrf },
+    body: JSON.stringify(body),
+    signal,
+  });

@@ -3,23 +3,10 @@
 const play = document.querySelector("[data-play]");
 const find = (name, from = play) => from.querySelector(`[data-${name}]`);
 const csrf = play?.dataset.csrf;
-const { AGAIN, EXAMPLE, failure, events, words, asInput, stored } = play ? await import(play.dataset.items) : {};
+const { AGAIN, EXAMPLE, element, poster, failure, events, words, asInput, stored } = play ? await import(play.dataset.items) : {};
+const post = play && poster(csrf);
+
 const panes = [];
-
-const element = (tag, className, text) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-};
-
-const post = (path, body, signal) =>
-  fetch(path, {
-    method: "POST",
-    headers: { "content-type": "application/json", "x-csrf-token": csrf },
-    body: JSON.stringify(body),
-    signal,
-  });
 
 const setting = (name) => find(`set="${name}"`);
 
