@@ -177,7 +177,7 @@ class Finding:
             archived: whether archived projects are among the projects.
         """
         listed = _LISTS[kind]
-        words = words.strip()[:MOST_WORDS]
+        words = words.replace("\0", "").strip()[:MOST_WORDS]  # PostgreSQL refuses a NUL
         wanted = [listed.within == within, *listed.there]
         wanted += [or_(*(each.icontains(word, autoescape=True) for each in listed.words)) for word in words.split()]
         if kind == "files":

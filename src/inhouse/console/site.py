@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount
 
 from inhouse.access.accounts import Accounts
@@ -114,6 +115,12 @@ class Site:
             person.projects if person else (),
             signed_in.may("api.management.write"),
         )
+
+    async def nothing(self, request: Request, _: Exception) -> Response:
+        """For a path that leads nowhere: a page for people, a line for programs."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return PlainTextResponse("Not Found", 404)
+        return self.pages.answer(request, "nothing.html.jinja", 404, viewer=await self.viewer(request))
 
     def routes(self, missing: Collection[str] = ()) -> list[BaseRoute]:
         return [
