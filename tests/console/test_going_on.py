@@ -101,6 +101,7 @@ async def test_a_page_says_that_it_is_no_longer_live(tab: Page, seeded: Seeded) 
 
 async def test_code_is_copied_also_where_there_is_no_clipboard(tab: Page, seeded: Seeded) -> None:
     """As over plain HTTP from another machine; in a dialog, what lies behind it cannot be selected."""
+    await tab.ask("Emulation.setFocusEmulationEnabled", enabled=True)
     await tab.open(f"{seeded.root}/playground?model={FAST}")
     await tab.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     await tab.evaluate(
@@ -108,7 +109,26 @@ async def test_code_is_copied_also_where_there_is_no_clipboard(tab: Page, seeded
     )
     await tab.evaluate("document.querySelector('[data-code]').click()")
     await tab.until("document.querySelector('[data-dialog]').open")
-    await tab.evaluate("document.querySelector('[data-copy-code]').click()")
+    pressed = "document.querySelector('[data-copy-code]').click()"
+    await tab.ask("Runtime.evaluate", expression=pressed, userGesture=True)
     await tab.until("/^(Not c|C)opied$/.test(document.querySelector('[data-copy-code]').textContent)")
     shown = await tab.evaluate("document.querySelector('[data-shown]').textContent")
     assert await tab.evaluate("window.copied") == shown
+
+
+async def test_a_model_page_on_paper_is_ink_on_white_and_whole(tab: Page, seeded: Seeded) -> None:
+    """Also of a reader whose theme is dark; what a switch hides is there, for paper has no switches."""
+    await tab.open(f"{seeded.root}/models/{CHAT}")
+    await tab.evaluate("document.documentElement.dataset.theme = 'dark'")
+    color = "getComputedStyle(document.querySelector('h1')).color"
+    assert await tab.evaluate(color) == "rgb(238, 240, 242)"
+    parts = "[...document.querySelectorAll('#limits .scroll, .when-batch, .when-standard')]"
+    seen = f"{parts}.map(each => each.offsetHeight > 0)"
+    assert set(await tab.evaluate(seen)) == {True, False}
+    try:
+        await tab.ask("Emulation.setEmulatedMedia", media="print")
+        assert await tab.evaluate(color) == "rgb(23, 25, 28)"
+        assert set(await tab.evaluate(seen)) == {True}
+        assert await tab.evaluate("document.querySelector('.bar').offsetHeight") == 0
+    finally:
+        await tab.ask("Emulation.setEmulatedMedia", media="")

@@ -37,6 +37,11 @@ class Members(Section):
             return entered
         signed_in, fields = entered
         user, invite, project = (quote(fields.get(each, ""), safe="") for each in ("user", "invite", "project"))
+        mine = signed_in.person is not None and fields.get("user") == signed_in.person.id
+        if mine and (fields.get("do") == "remove" or (fields.get("do") == "role" and fields.get("role") != "owner")):
+            # Whoever else is an owner may do it; so an organization of people never loses its last one here.
+            problem = "You cannot take this from yourself; another owner can."
+            return await self._one(request, signed_in, fields["user"], problem=problem, status=400)
         answer: Answer
         match fields.get("do"):
             case "invite":
