@@ -62,9 +62,11 @@ async def test_who_is_not_astray(walk: Walk, path: str, headers: dict[str, str],
     assert (answer.status, answer.headers["content-type"]) == (200, kind)
 
 
-@pytest.mark.parametrize("headers", [BROWSER, CURL])
-async def test_a_page_that_is_not_there(walk: Walk, headers: dict[str, str]) -> None:
-    client = await walk.client(**headers)
+async def test_a_page_that_is_not_there(walk: Walk) -> None:
+    client = await walk.client(**BROWSER)
+    answer = await client.get("/nonsense")
+    assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    client = await walk.client(**CURL)
     answer = await client.get("/nonsense")
     assert (answer.status, answer.text) == (404, "Not Found")
 
