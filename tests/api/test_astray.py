@@ -24,7 +24,7 @@ async def walk(tmp_path: Path) -> AsyncIterator[Walk]:
     [
         ("POST", "/chat/completions", SDK),
         ("POST", "/chat/completions", CURL),
-        ("POST", "/responses", BROWSER),
+        ("POST", "/responses", CURL),
         ("GET", "/models", SDK),
         ("GET", "/models/", SDK),
         ("GET", "/models/gpt-4.1", SDK),
@@ -64,8 +64,9 @@ async def test_who_is_not_astray(walk: Walk, path: str, headers: dict[str, str],
 
 async def test_a_page_that_is_not_there(walk: Walk) -> None:
     client = await walk.client(**BROWSER)
-    answer = await client.get("/nonsense")
-    assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    for path in ("/nonsense", "/chat/completions"):
+        answer = await client.get(path)
+        assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
     client = await walk.client(**CURL)
     answer = await client.get("/nonsense")
     assert (answer.status, answer.text) == (404, "Not Found")

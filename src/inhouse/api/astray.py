@@ -39,7 +39,7 @@ class Astray:
 
     async def missed(self, request: Request, error: Exception) -> Response:
         """As Starlette asks for what it has no route for."""
-        if _takes_json(request) or self._meant(request):
+        if _takes_json(request) or (self._meant(request) and not _takes_html(request)):
             return self.answer(request)
         return await self._nothing(request, error)
 
@@ -58,5 +58,8 @@ class Astray:
 
 
 def _takes_json(request: Request) -> bool:
-    accepted = request.headers.get("accept", "")
-    return "application/json" in accepted and "text/html" not in accepted
+    return "application/json" in request.headers.get("accept", "") and not _takes_html(request)
+
+
+def _takes_html(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
