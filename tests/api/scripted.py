@@ -128,7 +128,7 @@ class Platform:
             _Pool(engine),  # type: ignore[arg-type]
             Metrics(),
         )
-        self.runner = Runner(database, lease_s=0.6, poll_s=0.05)
+        self.runner = Runner(database, poll_s=0.05)
         self.background = Background(self.calls, database, self.runner, hosts)
         self.service = ResponsesService(self.calls, database, self.background, hosts, keeping)
         faces = Responses(self.service), Conversations(ConversationsService(database, keeping))

@@ -245,3 +245,27 @@ async def test_passwords_are_slow_to_guess_and_brought_up_to_date(running: Runni
     assert await accounts.check("ada@example.com", PASSWORD) is not None
     kept = await running.platform.database.read(lambda c: c.execute(select(user_passwords.c.hash)).scalar_one())
     assert "m=65536,t=3,p=4" in kept
+
+
+async def test_an_owner_cannot_take_it_from_themselves(running: Running) -> None:
+    ada = await owner(running)
+    csrf = await ada.token("/account")
+    mine = (await ada.api("GET", "/organization/users", csrf)).json()["data"][0]["id"]
+    for change in ({"do": "role", "role": "reader"}, {"do": "role", "role": ""}, {"do": "remove"}):
+        answer = await ada.post("/dashboard/members", csrf=csrf, user=mine, **change)
+        assert (answer.status_code, "another owner can" in answer.text) == (400, True), change
+    assert "owner of the organization" in (await ada.get("/account")).text
+    bob = await invited(running, ada, "bob@example.com")
+    # Who signed in with an account is told what helps: not a key.
+    page = await bob.get("/dashboard/files")
+    assert (page.status_code, "You are in no project yet" in page.text, "Add a project" in page.text) == (
+        403,
+        True,
+        False,
+    )
+    users = (await ada.api("GET", "/organization/users", csrf)).json()["data"]
+    his = next(each["id"] for each in users if each["email"] == "bob@example.com")
+    changed = await ada.post("/dashboard/members", csrf=csrf, user=his, do="role", role="owner")
+    assert changed.status_code == 303
+    token = await bob.token("/account")
+    assert (await bob.post("/dashboard/members", csrf=token, user=mine, do="role", role="reader")).status_code == 303
