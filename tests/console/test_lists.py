@@ -168,6 +168,18 @@ async def test_files_are_downloaded_and_never_shown_as_pages(running: Running) -
     assert (await running.browser().get(path)).status_code == 303
 
 
+async def test_what_stands_against_a_change_is_told_where_it_was_made(running: Running) -> None:
+    browser = running.browser()
+    await browser.sign_in(running.key)
+    csrf = await browser.token("/dashboard")
+    store = (await browser.api("POST", "/vector_stores", csrf, json={"name": "Handbook"})).json()["id"]
+    answer = await browser.post("/dashboard/stores", csrf=csrf, do="add", store=store, file="file-none")
+    assert answer.status_code == 400
+    assert "No such File object: file-none" in answer.text
+    assert "<h1>Handbook</h1>" in answer.text
+    assert 'class="problem"' in (await browser.get("/dashboard/batches?after=nope")).text
+
+
 async def test_a_batch_is_sent_from_the_page(running: Running) -> None:
     browser = running.browser()
     await browser.sign_in(running.key)
