@@ -205,6 +205,20 @@ async def test_a_link_of_the_command_line_is_for_who_is_known(running: Running) 
     assert (await ada.get("/dashboard")).status_code == 303
 
 
+async def test_a_new_password_ends_the_links_that_could_choose_another(running: Running) -> None:
+    here, accounts = await owner(running), running.platform.console.accounts
+    forgotten = [await accounts.link_of_address("ada@example.com") for _ in range(3)]
+    assert await accounts.see(forgotten[2]) is not None
+    assert (await redeem(running.browser(), forgotten[0], "a third good phrase")).status_code == 303
+    assert [await accounts.see(token) for token in forgotten] == [None] * 3
+    left = await accounts.link_of_address("ada@example.com")
+    await sign_in(here, "ada@example.com", "a third good phrase")
+    fields = {"do": "password", "password": "a fourth good phrase", "again": "a fourth good phrase"}
+    csrf = await here.token("/account")
+    await here.post("/account", csrf=csrf, before="a third good phrase", **fields)
+    assert await accounts.see(left) is None
+
+
 async def test_secure_where_the_browser_speaks_https(running: Running) -> None:
     browser = running.browser()
     answer = await browser.client.get("/sign-in", headers={"x-forwarded-proto": "https"})
