@@ -94,7 +94,7 @@ async def test_a_target_with_rows_is_refused_and_left_alone(pair: Pair, open_dat
     await other.write(lambda c: c.execute(text("INSERT INTO organizations VALUES ('org-1', 'x', 1)")) and None)
     await other.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = 'older'")) and None)
     before = await other.read(content)
-    with pytest.raises(CopyFailed, match=r"is not empty: organizations has rows"):
+    with pytest.raises(CopyFailed, match=r"^(sqlite|postgresql):.* is not empty: organizations has rows"):
         copy_database(pair.source, pair.target, silent)
     assert await other.read(content) == before
     assert await other.read(lambda c: c.execute(text("SELECT version_num FROM alembic_version")).scalar()) == "older"
