@@ -21,7 +21,7 @@ from inhouse.storage.journal import beside_file
 from inhouse.storage.schema import metadata
 from inhouse.storage.upgrade import upgrade
 
-LOCK_TIMEOUT_S = 10
+LOCK_TIMEOUT_S = 60
 """How long PostgreSQL may wait for whoever still writes to a table."""
 STEP = 1000
 """Rows between two reports of progress."""
