@@ -205,7 +205,8 @@ class Platform:
                 Route("/openapi.json", lambda request: Response(whole_json(), media_type="application/json")),
                 *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
                 *console.routes(missing=_missing(operations, hosts.kinds)),
-            ]
+            ],
+            exception_handlers={404: console.nothing},
         )
         self._preloading: asyncio.Task[None] | None = None
 

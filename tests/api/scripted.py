@@ -89,7 +89,9 @@ class ScriptedEngine:
     async def infill_prompt(self, prefix: str, suffix: str) -> list[int] | None:
         return None
 
-    async def prompt_logprobs(self, tokens: Sequence[int], top: int = 0) -> list[TokenLogprob | None]:
+    async def prompt_logprobs(
+        self, tokens: Sequence[int], top: int = 0, *, tenant: str = ""
+    ) -> list[TokenLogprob | None]:
         raise NotImplementedError
 
 
