@@ -7,12 +7,11 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
-import typer
 
-from inhouse.cli.commands import app
+from inhouse.cli import commands
 from inhouse.console.docs_pages import render
 from inhouse.metering.metrics import Metrics
 from inhouse.settings import FIELDS, load
@@ -86,12 +85,13 @@ def test_settings_files_can_be_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_commands_are_there(name: str) -> None:
-    root = typer.main.get_command(app)
-    commands = re.findall(r"(?:^|`|bin/)inhouse ((?:[a-z][a-z-]* ?)+)((?:[^`#\n\\]|\\\n)*)", page(name), re.MULTILINE)
-    assert commands
-    for words, rest in commands:
-        command: click.Command = root
-        for word in words.split():
+    named = re.findall(r"(?:^|`|bin/)inhouse ((?:[a-z][a-z-]* ?)+)((?:[^`#\n\\]|\\\n)*)", page(name), re.MULTILINE)
+    assert named
+    for words, rest in named:
+        first, *others = words.split()
+        assert first in commands.COMMANDS, f"inhouse {words}"
+        command: Any = commands.load(first)
+        for word in others:
             if not hasattr(command, "commands"):
                 break  # an argument
             assert word in command.commands, f"inhouse {words}"

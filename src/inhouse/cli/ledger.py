@@ -11,8 +11,11 @@ import typer
 from rich.markup import escape
 from sqlalchemy import Connection, select
 
-from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told, with_database
+from inhouse.cli.common import AsJson, DataDir, Refused, err, out, settings_of, told
+from inhouse.cli.database import with_database
+from inhouse.cli.listing import print_json
 from inhouse.metering.usage import BESIDE_REQUESTS
+from inhouse.metering.verify import Verdict
 from inhouse.metering.verify import verify as check
 from inhouse.storage.schema import calls
 
@@ -20,13 +23,22 @@ app = typer.Typer(no_args_is_help=True, help="What was used and what it cost.")
 
 
 @app.command()
-def verify(data_dir: DataDir = None) -> None:
+def verify(json: AsJson = False, data_dir: DataDir = None) -> None:
     """Prove that calls, costs, sums of usage and the engines' own counts agree.
 
     Exit code 1 if they do not. A server may run meanwhile.
     """
     with told():
         verdict = with_database(settings_of(data_dir), check)
+    if json:
+        print_json(verdict)
+    else:
+        _tell(verdict)
+    if not verdict.clean:
+        raise typer.Exit(1)
+
+
+def _tell(verdict: Verdict) -> None:
     out.print(
         f"{verdict.calls:,} calls ({verdict.open:,} under way, {verdict.interrupted:,} interrupted), "
         f"{verdict.sums:,} sums of usage"
@@ -40,9 +52,8 @@ def verify(data_dir: DataDir = None) -> None:
         err.print(f"[bold red]{finding.count:,}[/] {escape(finding.what)}", soft_wrap=True)
         for example in finding.examples:
             err.print(f"    {escape(example)}", soft_wrap=True)
-    if not verdict.clean:
-        raise typer.Exit(1)
-    out.print("everything agrees")
+    if verdict.clean:
+        out.print("everything agrees")
 
 
 @app.command()

@@ -11,13 +11,17 @@ import typer
 
 from inhouse.access import Access, Bootstrapped
 from inhouse.access.accounts import Accounts
-from inhouse.cli.common import DataDir, Refused, catalog_of, make_data_dir, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, out, settings_of, told
 from inhouse.cli.console import welcome
-from inhouse.cli.models import pull_deployments
+from inhouse.cli.database import make_data_dir, with_database
+from inhouse.cli.deployments import catalog_of, pull_deployments
 from inhouse.settings import Secret, Settings
 from inhouse.storage.database import Database
 
+app = typer.Typer()
 
+
+@app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
@@ -39,7 +43,7 @@ def serve(
                 raise Refused(f"cannot listen on {listen.host}:{listen.port}: {error.strerror}") from error
             listen = msgspec.structs.replace(listen, port=owned.getsockname()[1])
             settings = msgspec.structs.replace(settings, server=listen)
-            made, token = with_database(settings, lambda database: _prepare(settings, database))
+            made, token = with_database(settings, lambda database: _prepare(settings, database), new=True)
             _greet(settings, made, token)
             run(settings, owned)
 
@@ -61,6 +65,7 @@ async def _prepare(settings: Settings, database: Database) -> tuple[Bootstrapped
 def _greet(settings: Settings, made: Bootstrapped, token: str) -> None:
     base = f"http://{settings.server.host}:{settings.server.port}"
     out.print(f"[bold]Inhouse[/]\n  base URL  {base}/v1\n  console   {base}/", soft_wrap=True)
+    out.print(f"  data      {settings.data_dir}", markup=False, soft_wrap=True)
     if made.api_key is not None:
         out.print(f"  API key   {made.api_key}   shown this once; `inhouse keys create` makes more", soft_wrap=True)
     if token:
@@ -74,7 +79,7 @@ def _clear(secret: Secret | None) -> str | None:
 def _alone(settings: Settings) -> IO[bytes]:
     """A lock that one server holds on a data folder as long as it runs; the system lets go of it if it is killed."""
     make_data_dir(settings)
-    file = open(settings.data_dir / "server.lock", "ab")  # noqa: SIM115 - the caller closes it
+    file = open(settings.lock_file, "ab")  # noqa: SIM115 - the caller closes it
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

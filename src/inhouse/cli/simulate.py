@@ -40,6 +40,10 @@ class Report(msgspec.Struct):
     """Whether each tier refuses nothing."""
 
 
+app = typer.Typer()
+
+
+@app.command()
 def simulate(
     traffic: Annotated[Path, typer.Argument(help="JSON lines, or CSV with a header; - reads JSON lines from stdin.")],
     tier: Annotated[int, typer.Option(min=0, max=5, help="The usage tier; 0 is Free.")] = 1,

@@ -11,12 +11,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from functools import partial
 from typing import NamedTuple
-
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -106,37 +103,6 @@ async def addresses_of(
     if not found or not all(reach.allows(each.address) for each in found):
         raise AddressRefused(f"{host} does not resolve to a public address")
     return found
-
-
-class GuardedResolver(AbstractResolver):
-    """Resolves names for aiohttp, see ``addresses_of``."""
-
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="inhouse-resolver")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=found.address,
-                port=port,
-                family=found.family,
-                proto=found.protocol,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for found in await addresses_of(host, port, self._reach, self._threads, family)
-        ]
-
-    async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def guarded_connector(reach: Reach) -> aiohttp.TCPConnector:
-    """Connections by name, each for one request. Literal addresses need ``Reach.check_host`` first."""
-    return aiohttp.TCPConnector(resolver=GuardedResolver(reach), use_dns_cache=False, limit=0, force_close=True)
 
 
 def _is_address(host: str) -> bool:
