@@ -499,3 +499,45 @@ def test_a_list_is_whole_in_pipes_and_in_narrow_terminals(run: Run, monkeypatch:
         assert listed.count("…") == 2, "of the hints of two keys"
         assert "qwen2.5-coder-0.5b-instruct-q4_k_m" in run("models", "list").stdout.split()
     assert max(map(len, run("models", "list").stdout.splitlines())) <= 200
+
+
+# wrong input, and nobody there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("gpt-4.1 --upstream http://x/v1 --temperature 0.5", "--temperature is for weights"),
+        ("gpt-4.1 --upstream http://x/v1 --slots 2", "--slots is for weights"),
+        ("gpt-4.1 --upstream http://x/v1 --option a=b", "--option is for weights"),
+        ("gpt-4.1 smollm2-135m-instruct --upstream-model m", "--upstream-model is for --upstream"),
+        ("gpt-4.1 --none --window 600", "--window is for what serves the model"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(run: Run, arguments: str, reason: str) -> None:
+    assert reason in run("models", "use", *arguments.split(), fails=True).stderr
+
+
+def test_files_that_hold_something_else(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"\xff\xfe\xec")
+    run("keys", "create")
+    assert f"{file}: is not UTF-8" in run("simulate", str(file), fails=True).stderr
+    assert f"{file}: " in run("prompts", "create", "x", "--file", str(file), fails=True).stderr
+    file.write_text("{")
+    refused = run("prompts", "create", "x", "--file", str(file), fails=True).stderr
+    assert f"{file}: " in refused
+    assert "HTTP" not in refused
+
+
+def test_an_export_that_fails_leaves_the_file_as_it_was(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "traffic.jsonl"
+    file.write_text("kept")
+    run("ledger", "export", str(file), fails=True)
+    assert file.read_text() == "kept"
+
+
+def test_a_server_that_is_not_there_is_not_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("inhouse.cli.batches"), "PATIENCE_S", 10_000)
+    nowhere = ("--api-key", "x", "--base-url", "http://127.0.0.1:1/v1")
+    assert "does not answer" in run("batches", "watch", "batch_1", *nowhere, fails=True).stderr

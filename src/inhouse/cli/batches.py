@@ -55,6 +55,7 @@ class Batch(msgspec.Struct):
 def watch(id: Id, base_url: BaseUrl = HERE, api_key: ApiKey = None) -> None:
     """Show how far a batch is until it ends. Exit code 1 unless all of it was answered."""
     with told(), connected(base_url, api_key) as api:
+        ask(api, "GET", f"/batches/{id}")  # who is not there now is not waited for
         batch = followed(api, id)
     _summary(batch)
 

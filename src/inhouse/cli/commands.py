@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -52,6 +53,9 @@ def load(name: str) -> TyperCommand | TyperGroup:
     command = group.commands.get(name, group)
     assert isinstance(command, TyperCommand | TyperGroup)
     command.name = name
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     return command
 
 
@@ -59,7 +63,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 

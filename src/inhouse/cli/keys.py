@@ -26,7 +26,7 @@ def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")] = "Key made on the command line",
     admin: Annotated[bool, typer.Option(help="A key that manages the organization.")] = False,
     project: Annotated[str | None, typer.Option(help="Id of the project; the default one otherwise.")] = None,
-    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never otherwise.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=36_500, help="Days until it expires; never otherwise.")] = None,
     user: Annotated[str | None, typer.Option(help="Id of the user it belongs to; nobody otherwise.")] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="It may only read.")] = False,
     scope: Annotated[

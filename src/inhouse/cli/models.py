@@ -182,8 +182,21 @@ def use(
         card = _card(model)
         if sum([bool(weights), bool(upstream), none]) != 1:
             raise Refused("name weights, or --upstream, or --none")
-        if vision and not upstream:
-            raise Refused("--vision is for --upstream: what runs on this machine reads text only")
+        local_only = {"--slots": slots, "--threads": threads, "--temperature": temperature, "--top-p": top_p}
+        if not weights:
+            _refuse({**local_only, "--option": option}, "for weights, which run on this machine")
+        if not upstream:
+            _refuse({"--upstream-model": upstream_model, "--upstream-key-env": upstream_key_env}, "for --upstream")
+            _refuse({"--vision": vision or None}, "for --upstream: what runs on this machine reads text only")
+        texts_only = {
+            "--window": window,
+            "--window-strategy": window_strategy,
+            "--read-tokens": read_tokens,
+            "--whole-tokens": whole_tokens,
+            "--search-steps": search_steps,
+        }
+        if none:
+            _refuse(texts_only, "for what serves the model")
         deployment: Deployment | None = None
         reading: dict[str, Any] = {
             "read_tokens": read_tokens,
@@ -202,12 +215,7 @@ def use(
         elif weights:
             local = _local(card, weights)
             if isinstance(local, Hosted):
-                texts_only = (window, window_strategy, read_tokens, whole_tokens, search_steps, temperature, top_p)
-                if any(each is not None for each in texts_only):
-                    raise Refused(
-                        "--window, --window-strategy, --read-tokens, --whole-tokens, --search-steps, --temperature and "
-                        "--top-p are for models that write text"
-                    )
+                _refuse({**texts_only, "--temperature": temperature, "--top-p": top_p}, "for models that write text")
                 deployment = msgspec.structs.replace(local, slots=slots, threads=threads, options=_options(option))
             elif option:
                 raise Refused("--option is for the models of hosts; this one runs on llama.cpp")
@@ -219,7 +227,10 @@ def use(
         async def work(database: Database) -> None:
             catalog = await catalog_of(database)
             binding = await catalog.bindings.bind(card.id, deployment, _actor())
-            out.print(f"{card.id} is now served by {escape(describe(binding.deployment))}", soft_wrap=True)
+            if deployment is None:
+                out.print(f"{card.id} is not served any more")
+            else:
+                out.print(f"{card.id} is now served by {escape(describe(binding.deployment))}", soft_wrap=True)
 
         with_database(settings, work, new=True)
 
@@ -239,6 +250,13 @@ def evaluate(
 
     with told():
         evaluated(settings_of(data_dir), model, tasks, base_url, api_key)
+
+
+def _refuse(options: dict[str, Any], only: str) -> None:
+    """Raises Refused if any of the options was given: it would change nothing."""
+    for name, value in options.items():
+        if value is not None:
+            raise Refused(f"{name} is {only}")
 
 
 def _card(model: str) -> Card:

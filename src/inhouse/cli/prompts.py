@@ -153,7 +153,12 @@ def _content(
     if (text is not None and file is not None) or (text is None and file is None and (model is None or before is None)):
         raise Refused("give --text or --file")
     if file is not None:
-        content: PromptContent = decode(file.read_bytes(), PromptContent)
+        written = file.read_bytes()
+        try:
+            msgspec.json.decode(written)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Refused(f"{file}: {error}") from error
+        content: PromptContent = decode(written, PromptContent)
     else:
         content = before or PromptContent(messages=[])
         if text is not None:
