@@ -65,11 +65,11 @@ async def _prepare(settings: Settings, database: Database) -> tuple[Bootstrapped
 def _greet(settings: Settings, made: Bootstrapped, token: str) -> None:
     base = f"http://{settings.server.host}:{settings.server.port}"
     out.print(f"[bold]Inhouse[/]\n  base URL  {base}/v1\n  console   {base}/", soft_wrap=True)
-    out.print(f"  data      {settings.data_dir}", markup=False, soft_wrap=True)
     if made.api_key is not None:
         out.print(f"  API key   {made.api_key}   shown this once; `inhouse keys create` makes more", soft_wrap=True)
     if token:
         out.print(f"  account   {welcome(settings, token)}   makes the first one, within a day", soft_wrap=True)
+    out.print(f"  data      {settings.data_dir}", markup=False, soft_wrap=True)
 
 
 def _clear(secret: Secret | None) -> str | None:
