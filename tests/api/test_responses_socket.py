@@ -94,7 +94,7 @@ def serve(database: Database) -> Serve:
 async def turn(connection: Any) -> list[dict[str, Any]]:
     """Events until the end of a response."""
     told = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             event = json.loads(await connection.recv_bytes())
             told.append(event)
@@ -103,20 +103,20 @@ async def turn(connection: Any) -> list[dict[str, Any]]:
 
 
 async def answer(connection: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         told: dict[str, Any] = json.loads(await connection.recv())
     return told
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def cancelled(served: Any, response_id: str) -> None:
     """Until a response is stored as cancelled."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             try:
                 stored = await served.platform.call("getResponse", response_id=response_id)

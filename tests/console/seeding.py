@@ -8,6 +8,7 @@ import secrets
 from typing import Any
 
 import httpx2
+from tests.chromium import Tab
 from tests.official.running import CHAT, FAST, Server, until
 
 PASSWORD = "correct horse battery"
@@ -123,3 +124,12 @@ def start(server: Server, upstream: str | None) -> Seeded:
 def new_server(folder: Any) -> Server:
     admin = f"sk-admin-{secrets.token_urlsafe(32)}"
     return Server(folder, admin_key=admin, engines__preload="", engines__pull="false", limits__tier="auto")
+
+
+async def sign_in(tab: Tab, root: str) -> None:
+    """As Ada, the owner."""
+    await tab.open(f"{root}/sign-in")
+    await tab.page.fill("[name=email]", ADA)
+    await tab.page.fill("[name=password]", PASSWORD)
+    await tab.page.keyboard.press("Enter")
+    await tab.until("location.pathname === '/dashboard'")

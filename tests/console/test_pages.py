@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chromium import Page
+from tests.chromium import Tab
 
 from .seeding import Seeded
 
@@ -57,7 +57,7 @@ NOT_PAGES = re.compile(
 
 
 @pytest.mark.parametrize("name", PAGES)
-async def test_a_page(name: str, tab: Page, seeded: Seeded, pictures: Path) -> None:
+async def test_a_page(name: str, tab: Tab, seeded: Seeded, pictures: Path) -> None:
     path = PAGES[name].format(**vars(seeded))
     expected = ["Failed to load resource: the server responded with a status of 404 (Not Found)"] * (name == "welcome")
     tab.problems.clear()
@@ -81,7 +81,7 @@ async def test_a_page(name: str, tab: Page, seeded: Seeded, pictures: Path) -> N
     assert tab.problems == expected
 
 
-async def violations(tab: Page, *rules: str) -> list[tuple[str, list[str]]]:
+async def violations(tab: Tab, *rules: str) -> list[tuple[str, list[str]]]:
     """What axe finds serious: the rule and where."""
     if not AXE.exists():
         pytest.skip(f"{AXE} is missing: `make test` installs it where there is npm")

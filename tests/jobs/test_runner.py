@@ -65,13 +65,13 @@ async def add(database: Database, *ids: str) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def done(database: Database, *ids: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         for id in ids:
             while await database.read(partial(queue.is_open, id=id)):
                 await asyncio.sleep(0.01)
@@ -231,6 +231,6 @@ async def test_a_job_that_is_cancelled_before_it_begins(database: Database, make
     worker.runner._begin(job)
     worker.runner.cancel("a")
     worker.release.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await worker.runner.perform("a")
     assert worker.begun == [("a", 2)]

@@ -180,9 +180,9 @@ async def test_a_work_that_raises_stop_iteration_reaches_its_awaiter(database: D
         raise StopIteration
 
     with pytest.raises(RuntimeError):
-        await asyncio.wait_for(database.write(work), 30)
+        await asyncio.wait_for(database.write(work), 120)
     with pytest.raises(RuntimeError):
-        await asyncio.wait_for(database.read(work), 30)
+        await asyncio.wait_for(database.read(work), 120)
 
 
 async def test_sqlite_waits_for_another_process(tmp_path: Path, open_database: Open) -> None:
