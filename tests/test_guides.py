@@ -20,6 +20,11 @@ from inhouse.settings.reading import CONFIG_VARIABLE, VARIABLES
 ROOT = Path(__file__).parents[1]
 PAGES = ("deployment", "troubleshooting")
 
+COMMANDED = (
+    "../README",
+    *(file.stem for file in sorted((ROOT / "docs").glob("*.md")) if "inhouse " in file.read_text()),
+)
+
 
 def page(name: str) -> str:
     return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
@@ -83,7 +88,7 @@ def test_settings_files_can_be_loaded(tmp_path: Path) -> None:
             assert settings.limits.processes == 2
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", COMMANDED)
 def test_commands_are_there(name: str) -> None:
     named = re.findall(r"(?:^|`|bin/)inhouse ((?:[a-z][a-z-]* ?)+)((?:[^`#\n\\]|\\\n)*)", page(name), re.MULTILINE)
     assert named
@@ -96,7 +101,7 @@ def test_commands_are_there(name: str) -> None:
                 break  # an argument
             assert word in command.commands, f"inhouse {words}"
             command = command.commands[word]
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {"--help", *(option for parameter in command.params for option in parameter.opts)}
         assert {*re.findall(r"(?<!\S)--[a-z-]+", rest)} <= known, f"inhouse {words}{rest}"
 
 
