@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from inhouse import __version__
+from inhouse.cli import main
 from inhouse.cli.commands import COMMANDS, load
 
 DATABASE = {"sqlalchemy", "inhouse.storage.database"}
@@ -63,6 +65,20 @@ def test_a_command_loads_no_other_rooms(tmp_path: Path, command: str, needless: 
     started("models", "list", INHOUSE_DATA_DIR=str(tmp_path))
     _, loaded = started(*command.split(), INHOUSE_DATA_DIR=str(tmp_path))
     assert not loaded & needless
+
+
+def test_who_interrupts_the_loading_sees_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __getattr__(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "inhouse.cli.commands", Interrupted())  # type: ignore[arg-type]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        gc.enable()
+    assert ended.value.code == 130
 
 
 @pytest.mark.parametrize(
