@@ -133,6 +133,7 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "limits.store_url": ("redis://h", "'redis://h'"),
         "limits.on_store_failure": ("local_share", "'local_share'"),
         "limits.processes": ("3", "3"),
+        "limits.usage_limits": ("false", "false"),
         "batches.runner": ("ray", "'ray'"),
         "batches.ray_address": ("head:6379", "'head:6379'"),
         "batches.ray_workers": ("4", "4"),

@@ -45,7 +45,7 @@ class Runs:
 
 @pytest.fixture
 async def runner(database: Database) -> AsyncIterator[Runner]:
-    runner = Runner(database, lease_s=0.5, poll_s=0.03)
+    runner = Runner(database, poll_s=0.03)
     yield runner
     await runner.stop()
 

@@ -249,7 +249,8 @@ async def test_errors_are_events_and_the_connection_lives_on(serve: Serve) -> No
             ("[1]", None, None),
             ('"text"', None, None),
             ("{}", "type", "invalid_value"),
-            ('{"type": "response.steer"}', "type", "invalid_value"),
+            ('{"type": "response.steer"}', "previous_response_id", "missing_required_parameter"),
+            ('{"type": "response.stop", "input": "response.steer"}', "type", "invalid_value"),
             ('{"type": "response.create", "nonsense": 1}', "nonsense", "unknown_parameter"),
             ('{"type": "response.create", "stream_id": "no spaces"}', "stream_id", None),
             ('{"type": "response.create", "background": true}', "background", "unsupported_parameter"),
@@ -269,6 +270,27 @@ async def test_errors_are_events_and_the_connection_lives_on(serve: Serve) -> No
             while (told := await answer(connection))["type"] not in ("response.completed", "response.failed", "error"):
                 pass
             assert told["type"] == expected, told
+
+
+async def test_what_a_response_cannot_be_told_any_more_comes_back(serve: Serve) -> None:
+    async with serve(["Hi"]) as served:
+        served.engine.gate = asyncio.Event()
+        async with served.client.responses.connect() as connection:
+            await connection.response.create(model="gpt-4.1", input="Hi")
+            created = (await connection.recv()).response
+            told = [{"type": "message", "role": "user", "content": "Shorter"}]
+            await connection.response.steer(previous_response_id=created.id, input=told)
+            kinds = []
+            async for event in connection:
+                kinds.append(event.type)
+                if event.type == "response.steer.failed":
+                    assert (event.error.code, event.error.type) == ("steering_not_supported", "invalid_request_error")
+                    assert event.steer.previous_response_id == created.id
+                    assert [item.to_dict() for item in event.steer.input] == told
+                    served.engine.gate.set()
+                if event.type == "response.completed":
+                    break
+            assert kinds.count("response.steer.failed") == 1, "what is being made goes on"
 
 
 async def test_the_handshake_is_authenticated(serve: Serve) -> None:

@@ -38,11 +38,13 @@ PAGES = {
     "keys": "/dashboard/keys",
     "projects": "/dashboard/projects",
     "members": "/dashboard/members",
+    "member": "/dashboard/members/{user}",
     "logs": "/dashboard/logs",
     "logs-responses": "/dashboard/logs?kind=responses",
     "log-response": "/dashboard/logs/{response}",
     "log-completion": "/dashboard/logs/{completion}",
     "batches": "/dashboard/batches",
+    "batch": "/dashboard/batches?batch={batch}",
     "files": "/dashboard/files",
     "stores": "/dashboard/stores",
     "store": "/dashboard/stores/{store}?q=coffee",
@@ -52,7 +54,7 @@ PAGES = {
 }
 # Every path of the site that is a page, so that none can be added without a picture.
 NOT_PAGES = re.compile(
-    r"/live$|^/static|^/console|^/sign-out|^/healthz|^/readyz|^/metrics|^/openapi|^/docs/images|/code$|^/account/|^/sign-in/|^/$"
+    r"/live$|^/static|^/console|^/sign-out|^/healthz|^/readyz|^/metrics|^/openapi|^/docs/images|/code$|/content$|\.csv$|^/account/|^/sign-in/|^/$"
 )
 
 

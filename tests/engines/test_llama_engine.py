@@ -99,6 +99,12 @@ async def test_tokens_templates_and_middles(make: Make) -> None:
     assert await engine.tokenize("<|im_end|>", special=True) == [2]
     rendered = await engine.render([{"role": "user", "content": "Hi"}])
     assert rendered.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "One"}]
+    ended = "<|im_start|>assistant\nOne<|im_end|>\n<|im_start|>assistant\n"
+    assert (await engine.render(said)).endswith(ended), "what was said is not written on"
+    assert (await engine.render([*said, {"role": "assistant", "content": "Two"}])).endswith(
+        "One<|im_end|>\n<|im_start|>assistant\nTwo<|im_end|>\n<|im_start|>assistant\n"
+    )
     with pytest.raises(ValueError, match="content"):
         await engine.render([{"role": "user"}])
     assert await engine.start_tokens() == []
@@ -169,6 +175,22 @@ async def test_the_prefix_that_is_reused_is_told(make: Make) -> None:
     second = await complete(engine, [*prompt, 42], 2)
     assert 590 <= second.end.cached_tokens <= 600
     assert second.end.prefill_ms < first.end.prefill_ms
+
+
+async def test_nobody_reuses_what_was_computed_for_another_tenant(make: Make) -> None:
+    """Neither the count nor the time may tell that somebody else has sent the same text."""
+    engine = make(slots=2, prompt_cache_mib=64)
+    prompt = (await engine.tokenize("The launch code is 9912-alpha, and nobody may know. " * 30))[:300]
+    alone = [(await complete(engine, prompt, 2, tenant="a")).end.cached_tokens for _ in range(2)]
+    assert alone[0] == 0 < 290 <= alone[1]
+    other = [(await complete(engine, prompt, 2, tenant="b")).end.cached_tokens for _ in range(2)]
+    assert other[0] == 0 < 290 <= other[1]
+    assert (await complete(engine, prompt, 2, tenant="c")).end.cached_tokens == 0
+    scored = await engine.prompt_logprobs(prompt[:20], tenant="d")
+    assert len(scored) == 20
+    both = await asyncio.gather(*(complete(engine, prompt, 2, tenant=tenant) for tenant in "ef"))
+    assert [answer.end.cached_tokens for answer in both] == [0, 0]
+    assert (await complete(engine, prompt, 2, tenant="f")).end.cached_tokens >= 290
 
 
 async def test_schemas_bind(make: Make) -> None:

@@ -13,7 +13,7 @@ from inhouse.api.assistants import wire
 from inhouse.api.assistants.importing import take_up
 from inhouse.api.assistants.migrating import Migrations
 from inhouse.cli.common import DataDir, Project, Refused, out, settings_of, told
-from inhouse.cli.database import project_of, with_database
+from inhouse.cli.installation import project_of, with_database
 from inhouse.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="Assistants: take them up from elsewhere, move them off to Responses.")

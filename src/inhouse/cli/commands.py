@@ -27,6 +27,7 @@ COMMANDS = {
     "tiers": "Usage tiers: which rate limits an organization has.",
     "credits": "Prepaid credits and monthly limits of an organization.",
     "ledger": "What was used and what it cost.",
+    "database": "The database as a whole: carried over to another, or backed up.",
     "simulate": "Replay traffic against the limits of a tier: what would get 429, and what the rest would cost.",
     "openapi": "Print the OpenAPI document of the API as implemented.",
 }

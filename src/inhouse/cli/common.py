@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from inhouse.kit.errors import ExpectedError
 from inhouse.settings import Settings, load
 
 # What is read by a program, or from a file, is not broken into the lines of a terminal.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000)
 err = Console(stderr=True, highlight=False)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the database, the logs and inhouse.toml.")]

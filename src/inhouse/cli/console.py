@@ -8,7 +8,7 @@ import typer
 
 from inhouse.access.accounts import Accounts
 from inhouse.cli.common import DataDir, out, settings_of, told
-from inhouse.cli.database import with_database
+from inhouse.cli.installation import with_database
 from inhouse.settings import Settings
 from inhouse.storage.database import Database
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from inhouse.cli.common import AsJson, DataDir, Organization, Refused, out, settings_of, told
-from inhouse.cli.database import organization_of, with_database
+from inhouse.cli.installation import organization_of, with_database
 from inhouse.cli.listing import print_rows
 from inhouse.kit.money import format_dollars, nano_dollars
 from inhouse.metering.budgets import Budgets

@@ -20,8 +20,8 @@ from inhouse.catalog.evaluation.results import Evaluation, grade
 from inhouse.catalog.evaluation.tasks import Tasks, basic_tasks, load_tasks
 from inhouse.cli.batches import Batch, ask, asked, connected, followed, started
 from inhouse.cli.common import Refused, err, out
-from inhouse.cli.database import with_database
 from inhouse.cli.deployments import catalog_of, describe
+from inhouse.cli.installation import with_database
 from inhouse.cli.listing import print_rows
 from inhouse.settings import Settings
 from inhouse.storage.database import Database

@@ -11,8 +11,8 @@ from inhouse.access.policies import MODERATION_MODEL
 from inhouse.api.organization.policies import wire
 from inhouse.api.organization.policies.service import PolicyService
 from inhouse.cli.common import DataDir, Project, Refused, settings_of, told
-from inhouse.cli.database import project_of, with_database
 from inhouse.cli.deployments import catalog_of
+from inhouse.cli.installation import project_of, with_database
 from inhouse.cli.listing import print_json
 from inhouse.kit.validation import convert
 from inhouse.storage.database import Database

@@ -12,7 +12,7 @@ from inhouse.access import Access
 from inhouse.access.roles import granted
 from inhouse.access.scopes import Permission
 from inhouse.cli.common import AsJson, DataDir, Refused, err, out, settings_of, told
-from inhouse.cli.database import with_database
+from inhouse.cli.installation import with_database
 from inhouse.cli.listing import moment, print_json, print_rows
 from inhouse.storage.database import Database
 

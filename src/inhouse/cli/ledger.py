@@ -12,7 +12,7 @@ from rich.markup import escape
 from sqlalchemy import Connection, select
 
 from inhouse.cli.common import AsJson, DataDir, Refused, err, out, settings_of, told
-from inhouse.cli.database import with_database
+from inhouse.cli.installation import with_database
 from inhouse.cli.listing import print_json
 from inhouse.metering.usage import BESIDE_REQUESTS
 from inhouse.metering.verify import Verdict
@@ -34,12 +34,13 @@ def verify(json: AsJson = False, data_dir: DataDir = None) -> None:
     if json:
         print_json(verdict)
     else:
-        _tell(verdict)
+        show(verdict)
     if not verdict.clean:
         raise typer.Exit(1)
 
 
-def _tell(verdict: Verdict) -> None:
+def show(verdict: Verdict) -> None:
+    """What was looked at, and what does not agree."""
     out.print(
         f"{verdict.calls:,} calls ({verdict.open:,} under way, {verdict.interrupted:,} interrupted), "
         f"{verdict.sums:,} sums of usage"

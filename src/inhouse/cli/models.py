@@ -16,8 +16,8 @@ from rich.markup import escape
 from inhouse.catalog.bindings import Binding
 from inhouse.catalog.cards import Card, load_cards
 from inhouse.cli.common import HERE, ApiKey, AsJson, BaseUrl, DataDir, Refused, out, settings_of, told
-from inhouse.cli.database import with_database
 from inhouse.cli.deployments import catalog_of, describe, pull_deployments
+from inhouse.cli.installation import with_database
 from inhouse.cli.listing import Row, print_json, print_rows
 from inhouse.engines.deployments import Deployment, Embedded, Hosted, Remote, deployment_of
 from inhouse.engines.hosts import HOSTS, Kind

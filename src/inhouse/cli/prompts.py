@@ -13,7 +13,7 @@ from inhouse.api.prompts.service import PromptsService
 from inhouse.api.prompts.wire import PromptContent
 from inhouse.api.responses.wire import InputMessage
 from inhouse.cli.common import AsJson, DataDir, Project, Refused, err, out, settings_of, told
-from inhouse.cli.database import project_of, with_database
+from inhouse.cli.installation import project_of, with_database
 from inhouse.cli.listing import moment, print_json, print_rows
 from inhouse.kit.validation import decode
 from inhouse.storage.database import Database

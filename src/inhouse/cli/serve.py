@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-from typing import IO, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
@@ -13,8 +12,8 @@ from inhouse.access import Access, Bootstrapped
 from inhouse.access.accounts import Accounts
 from inhouse.cli.common import DataDir, Refused, out, settings_of, told
 from inhouse.cli.console import welcome
-from inhouse.cli.database import make_data_dir, with_database
 from inhouse.cli.deployments import catalog_of, pull_deployments
+from inhouse.cli.installation import alone, with_database
 from inhouse.settings import Secret, Settings
 from inhouse.storage.database import Database
 
@@ -36,7 +35,7 @@ def serve(
         settings = settings_of(data_dir, server_host=host, server_port=port)
         configure_logs(settings.log)
         listen = settings.server
-        with _alone(settings):
+        with alone(settings):
             try:
                 owned = own_port(listen.host, listen.port)
             except OSError as error:
@@ -74,17 +73,3 @@ def _greet(settings: Settings, made: Bootstrapped, token: str) -> None:
 
 def _clear(secret: Secret | None) -> str | None:
     return None if secret is None else secret.reveal()
-
-
-def _alone(settings: Settings) -> IO[bytes]:
-    """A lock that one server holds on a data folder as long as it runs; the system lets go of it if it is killed."""
-    make_data_dir(settings)
-    file = open(settings.lock_file, "ab")  # noqa: SIM115 - the caller closes it
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise Refused(
-            f"another server runs on {settings.data_dir}; stop it, or give this one its own folder with --data-dir"
-        ) from None
-    return file

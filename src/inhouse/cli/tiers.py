@@ -8,7 +8,7 @@ import typer
 
 from inhouse.catalog.cards import TIERS, Tier
 from inhouse.cli.common import AsJson, DataDir, Organization, out, settings_of, told
-from inhouse.cli.database import organization_of, with_database
+from inhouse.cli.installation import organization_of, with_database
 from inhouse.cli.listing import print_json, print_rows
 from inhouse.kit.money import format_dollars
 from inhouse.limits import Limits
@@ -40,8 +40,11 @@ def show(organization: Organization = None, json: AsJson = False, data_dir: Data
                 ahead.append(f"{format_dollars(standing.next.missing_nanos)} more")
             if standing.next.missing_days:
                 ahead.append(f"{standing.next.missing_days} more days")
+        month = format_dollars(standing.month_nanos)
+        if standing.usage_limit_nanos is not None:
+            month += f" of {format_dollars(standing.usage_limit_nanos)}"
         row = {"organization": id, "tier": _name(standing.tier), "spent_nanos": standing.spend.nanos}
-        print_rows([{**row, "next": " ".join(ahead)}], json=False)
+        print_rows([{**row, "this_month": month, "next": " ".join(ahead)}], json=False)
 
     with told():
         settings = settings_of(data_dir)

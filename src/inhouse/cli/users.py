@@ -10,7 +10,7 @@ from sqlalchemy import select
 from inhouse.access import Access
 from inhouse.access.audit import COMMAND_LINE
 from inhouse.cli.common import AsJson, DataDir, Refused, out, settings_of, told
-from inhouse.cli.database import with_database
+from inhouse.cli.installation import with_database
 from inhouse.cli.listing import print_rows
 from inhouse.storage.database import Database
 from inhouse.storage.schema import invites, users

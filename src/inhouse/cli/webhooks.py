@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from inhouse.cli.common import AsJson, DataDir, Project, Refused, err, out, settings_of, told
-from inhouse.cli.database import project_of, with_database
+from inhouse.cli.installation import project_of, with_database
 from inhouse.cli.listing import moment, print_json, print_rows
 from inhouse.settings import Settings
 from inhouse.storage.database import Database

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from copy import copy
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -38,7 +39,8 @@ from inhouse.generation.items import (
     ToolCall,
     ToolOutput,
 )
-from inhouse.generation.window import context_length_exceeded, fitted_for_upstream
+from inhouse.generation.upstream_window import fitted_for_upstream
+from inhouse.generation.window import context_length_exceeded
 from inhouse.kit.errors import InvalidRequest, RateLimited
 from inhouse.kit.ids import new_id
 from inhouse.metering.usage import Usage
@@ -145,11 +147,11 @@ _answers = msgspec.json.Decoder(_Answer)
 
 async def generate(call: Call, upstream: Upstream, request: GenerationRequest) -> AsyncGenerator[list[Event], None]:
     """Events of all choices, then the usage."""
-    request, unread = await fitted_for_upstream(call, upstream, request)
-    call.usage.input_tokens += unread  # the upstream tells of what it reads
-    reader = _Reader(call, request.choices)
-    body = chat_body(call, request)
     try:
+        request, unread = await fitted_for_upstream(call, upstream, request, partial(chat_body, call))
+        call.usage.input_tokens += unread  # the upstream tells of what it reads
+        reader = _Reader(call, request.choices)
+        body = chat_body(call, request)
         if request.stream:
             async with aclosing(upstream.stream(CHAT, body)) as batches:
                 async for batch in batches:
@@ -157,7 +159,11 @@ async def generate(call: Call, upstream: Upstream, request: GenerationRequest) -
                         yield events
         else:
             answer = await upstream.post(CHAT, body)
-            yield reader.read([answer.body])
+            events = reader.read([answer.body])
+            if (told := reader.prompt_tokens) >= call.card.context_window:
+                reader.take_back()  # a server with a larger window than the card's that cannot count before
+                raise context_length_exceeded(call.card.context_window, told, request)
+            yield events
     except UpstreamError as error:
         raise client_error(error, request) from error
     except msgspec.MsgspecError as error:
@@ -342,6 +348,16 @@ class _Reader:
             if answer.usage is not None:
                 _add_usage(answer.usage, self._before, usage)
         return events
+
+    @property
+    def prompt_tokens(self) -> int:
+        """As the upstream told them of this answer."""
+        return self._call.usage.input_tokens - self._before.input_tokens
+
+    def take_back(self) -> None:
+        """Count this answer as never given."""
+        for name in self._before.__struct_fields__:
+            setattr(self._call.usage, name, getattr(self._before, name))
 
     def end(self) -> list[Event]:
         """What is missing when the answer is over.

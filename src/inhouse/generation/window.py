@@ -7,32 +7,25 @@ deployment's strategy decides, see ``WindowStrategy``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import msgspec
 
 from inhouse.calls import Call
 from inhouse.engines.deployments import READ_TOKENS, WHOLE_TOKENS, Embedded, Hosted, Remote
-from inhouse.engines.protocol import EngineFailed, TextEngine
-from inhouse.engines.upstream import Upstream
+from inhouse.engines.protocol import TextEngine
 from inhouse.generation import tokens
 from inhouse.generation.items import GenerationRequest, Item, Message, ToolCall, ToolOutput
 from inhouse.generation.prompt import Piece, prompt_pieces, prompt_tokens
 from inhouse.generation.reading.passes import Allowance, reading
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.shelf import Beginning, Key, content_key, shelf_of
-from inhouse.generation.reading.steps import of_engine, of_upstream
+from inhouse.generation.reading.steps import of_engine
 from inhouse.kit.errors import InvalidRequest
-from inhouse.limits.demand import CHARACTERS_PER_TOKEN
 
 ROOM_FOR_ANSWER = 1024
 """Tokens kept free for the answer where the request names no limit."""
 PART_TOKENS = 1_500
 """Tokens of one part of which a note is taken."""
-UPSTREAM_SHARE = 0.5
-"""Of an upstream's window, likewise."""
-_SURELY_FITS = 4_096
-"""Characters that every window holds."""
 READ_HEADER, READING_HEADER = "x-inhouse-read", "x-inhouse-reading"
 
 
@@ -73,17 +66,17 @@ async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> 
     """
     limit = min(call.card.context_window, engine.window)
     room = limit - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, limit // 4)
-    strategy = _deployment(call).window_strategy
+    strategy = deployment_of(call).window_strategy
     reads = strategy == "read" and engine.window < call.card.context_window
     drops = strategy == "truncate" or (request.truncate and not reads)
-    characters = sum(map(_length, request.items))
+    characters = sum(map(length, request.items))
     if reads and characters > room:
         measured = await _measure(call.project_id, engine, request)
         while request.truncate and measured.total >= call.card.context_window and len(request.items) > 1:
-            shorter = _without_excess(request, measured.total, call.card.context_window)
+            shorter = without_excess(request, measured.total, call.card.context_window)
             if shorter.items == request.items:
                 break
-            request, characters = shorter, sum(map(_length, shorter.items))
+            request, characters = shorter, sum(map(length, shorter.items))
             measured = await _measure(call.project_id, engine, request)
         if measured.total >= call.card.context_window:
             functions = await _functions(call.project_id, engine, request, measured.total)
@@ -148,9 +141,9 @@ async def _read(
 ) -> Fitted:
     shelf = shelf_of(engine)
     per_token = max(0.1, characters / measured.total)
-    around = int(_around(request) / per_token)
-    deployment = _deployment(call)
-    wanted = max(1, min(deployment.read_tokens or READ_TOKENS, (room - around) * 2 // 3))
+    beside = int(around(request) / per_token)
+    deployment = deployment_of(call)
+    wanted = max(1, min(deployment.read_tokens or READ_TOKENS, (room - beside) * 2 // 3))
     of_all = WHOLE_TOKENS if deployment.whole_tokens is None else deployment.whole_tokens
     made = await reading(
         shelf,
@@ -158,7 +151,7 @@ async def _read(
         request,
         Allowance(
             characters=int(wanted * per_token),
-            most_whole=max(0, int((room - around - wanted) * per_token)),
+            most_whole=max(0, int((room - beside - wanted) * per_token)),
             per_token=per_token,
             of_all=int(min(of_all, measured.total) * per_token),
             of_part=int(min(PART_TOKENS, wanted) * per_token),
@@ -191,16 +184,16 @@ def tell_reading(call: Call, read: int, total: int, how: str) -> None:
     call.tell(READING_HEADER, how)
 
 
-def _without_excess(request: GenerationRequest, total: int, window: int) -> GenerationRequest:
+def without_excess(request: GenerationRequest, total: int, window: int) -> GenerationRequest:
     """The request without the oldest items, as many as have the tokens that are too many, roughly."""
-    excess = (total - window + ROOM_FOR_ANSWER) * sum(map(_length, request.items)) / total
+    excess = (total - window + min(ROOM_FOR_ANSWER, window // 16)) * sum(map(length, request.items)) / total
     count = 0
     for item in request.items[:-1]:
         if excess <= 0:
             break
         count += 1
         if not (isinstance(item, Message) and item.role in ("system", "developer")):
-            excess -= _length(item)
+            excess -= length(item)
     return msgspec.structs.replace(request, items=without_first(request.items, count))
 
 
@@ -211,11 +204,11 @@ async def _dropped(
     # Between these lies how many items have to go. Their characters say roughly how many, so that long prompts need
     # not be counted again and again.
     fewest, most = 0, max(len(request.items) - 1, 0)
-    left = sum(map(_length, request.items))
+    left = sum(map(length, request.items))
     for at, item in enumerate(request.items[:most]):
         if left <= 2 * room * per_token:
             break
-        left -= _length(item)
+        left -= length(item)
         fewest = at
     while fewest < most:
         middle = (fewest + most) // 2
@@ -228,98 +221,23 @@ async def _dropped(
     return shorter, await prompt_tokens(engine, shorter)
 
 
-async def fitted_for_upstream(
-    call: Call, upstream: Upstream, request: GenerationRequest
-) -> tuple[GenerationRequest, int]:
-    """The request as an upstream reads it whose window is known, and how many tokens of it are left out.
-
-    The upstream's tokenizer counts where it has one that can be asked; else characters say how many there are, on the
-    safe side.
-
-    Raises:
-        InvalidRequest: ``context_length_exceeded``; the prompt is longer than the card's window.
-        EngineFailed
-    """
-    if _deployment(call).window_strategy != "read":
-        return request, 0
-    characters = sum(map(_length, request.items))
-    window = _deployment(call).window
-    if window is None and characters > _SURELY_FITS:
-        with contextlib.suppress(EngineFailed):  # one that lists no models is asked as it is
-            window = await upstream.window()
-    if window is None or window >= call.card.context_window:
-        return request, 0
-    room = window - min(request.sampling.max_tokens or ROOM_FOR_ANSWER, window // 4)
-    if characters <= room:
-        return request, 0
-    functions = 0
-    if request.usable_tools:
-        functions = await _count_text(upstream, msgspec.json.encode(request.usable_tools).decode())
-    total = functions + await _count_for(upstream, request)
-    while request.truncate and total >= call.card.context_window and len(request.items) > 1:
-        shorter = _without_excess(request, total, call.card.context_window)
-        if shorter.items == request.items:
-            break
-        request, characters = shorter, sum(map(_length, shorter.items))
-        total = functions + await _count_for(upstream, request)
-    if total >= call.card.context_window:
-        raise context_length_exceeded(call.card.context_window, total, request, functions)
-    if total <= room * 0.9:
-        return request, 0
-    per_token = max(0.1, characters / max(1, total - functions))
-    deployment = _deployment(call)
-    wanted = min(deployment.read_tokens or max(READ_TOKENS, int(window * UPSTREAM_SHARE)), int(room * 0.8))
-    made = await reading(
-        shelf_of(upstream),
-        call.project_id,
-        request,
-        Allowance(
-            characters=int(wanted * per_token),
-            most_whole=max(0, int((room * 0.9 - wanted) * per_token) - _around(request)),
-            per_token=per_token,
-            of_all=int(min(deployment.whole_tokens or 0, total) * per_token),
-            of_part=int(wanted * per_token),
-            searches=deployment.search_steps,
-        ),
-        of_upstream(call, upstream),
-        call.word_vectors,
-    )
-    found = made.found
-    shorter = found.with_passages(found.passages_within(int(wanted * per_token)))
-    read = round(sum(map(_length, shorter.items)) / per_token)
-    tell_reading(call, min(total, made.read + read), total, made.how)
-    return shorter, max(0, total - read - made.read)
-
-
-async def _count_for(upstream: Upstream, request: GenerationRequest) -> int:
-    return sum([await _count_text(upstream, _written(item)) for item in request.items])
-
-
-async def _count_text(upstream: Upstream, text: str) -> int:
-    total = 0
-    for piece in segments(text):
-        ids = await upstream.tokenize(piece)
-        total += -(-len(piece) // CHARACTERS_PER_TOKEN) if ids is None else len(ids)
-    return total
-
-
-def _deployment(call: Call) -> Embedded | Remote:
+def deployment_of(call: Call) -> Embedded | Remote:
     deployment = call.deployment
     assert not isinstance(deployment, Hosted), "hosts write no text"
     return deployment
 
 
-def _around(request: GenerationRequest) -> int:
+def around(request: GenerationRequest) -> int:
     """Characters of what the model reads beside the items, roughly."""
     return len(msgspec.json.encode((request.usable_tools, request.format)))
 
 
-def _written(item: Item) -> str:
+def written(item: Item) -> str:
     return item.arguments if isinstance(item, ToolCall) else item.text
 
 
-def _length(item: Item) -> int:
-    return len(_written(item))
+def length(item: Item) -> int:
+    return len(written(item))
 
 
 def without_first(items: tuple[Item, ...], count: int) -> tuple[Item, ...]:
@@ -357,15 +275,19 @@ def completion_budget(call: Call, fit: Fitted, window: int) -> int:
     return most if wanted is None else min(most, wanted)
 
 
-def context_length_exceeded(limit: int, tokens: int, request: GenerationRequest, functions: int = 0) -> InvalidRequest:
+def context_length_exceeded(
+    limit: int, tokens: int, request: GenerationRequest, functions: int = 0, *, exact: bool = True
+) -> InvalidRequest:
     """
     Args:
         functions: how many of the ``tokens`` the tools take.
+        exact: whether they were counted, not estimated.
     """
+    told = f"{tokens}" if exact else f"about {tokens}"
     split = f" ({tokens - functions} in the messages, {functions} in the functions)" if functions else ""
     what = "messages or functions" if request.tools else "messages"
     return InvalidRequest(
-        f"This model's maximum context length is {limit} tokens. However, your messages resulted in {tokens} tokens"
+        f"This model's maximum context length is {limit} tokens. However, your messages resulted in {told} tokens"
         f"{split}. Please reduce the length of the {what}.",
         param=request.items_param,
         code="context_length_exceeded",

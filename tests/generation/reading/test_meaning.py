@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bench.haystack import haystack, hide
 
+from inhouse.generation.reading import meaning
 from inhouse.generation.reading.meaning import VECTORS_FILE, VOCABULARY_FILE, WordVectors
 from inhouse.generation.reading.search import Job, search
 from inhouse.generation.reading.segments import segments
@@ -88,3 +89,19 @@ def test_broken_weights_leave_the_words(tmp_path: Path, folder: Path, capfd: pyt
         found = search(Job(texts, [None], "Where is the archive of Ulm?", 1_000, str(tmp_path)))
         assert found.passages
         assert "word vectors cannot be used" in capfd.readouterr().err
+
+
+def test_many_short_texts_mean_what_one_long_one_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the table that no word of a text has are not touched for it: a conversation has many thousand texts."""
+    vectors = WordVectors(folder)
+    texts = ["the car waits in the garage", NEEDLE, "an automobile has a garage"]
+    found = vectors.closest(QUESTION, [vectors.meaning(text) for text in texts], 3)
+    assert found[0].segment == 1
+    touched: list[int] = []
+    weights = meaning._weights
+    monkeypatch.setattr(meaning, "_weights", lambda counts: touched.append(len(counts)) or weights(counts))
+    monkeypatch.setattr(vectors, "_table", np.vstack([vectors._table, np.ones((30_000, 128), np.float32)]))
+    again = vectors.closest(QUESTION, [vectors.meaning(text) for text in texts], 3)
+    assert [each.segment for each in again] == [each.segment for each in found]
+    assert [each.cosine for each in again] == pytest.approx([each.cosine for each in found])
+    assert sorted(touched)[-2] < 100  # all but the one over everything

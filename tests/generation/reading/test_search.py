@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from array import array
 
 import pytest
 from bench.haystack import CITIES, haystack, hide
 
 from inhouse.generation.reading import worker
-from inhouse.generation.reading.ranking import Corpus, index, words_of
-from inhouse.generation.reading.search import Found, Job, asks_for_all, search
+from inhouse.generation.reading.asking import asks_for_all
+from inhouse.generation.reading.ranking import Corpus, hash_of, index, words_of
+from inhouse.generation.reading.search import Found, Job, search
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.worker import SearchFailed, searched
 
@@ -140,3 +142,14 @@ async def test_a_child_that_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(worker.asyncio, "create_subprocess_exec", started)
     with pytest.raises(SearchFailed, match="no memory"):
         await searched(Job(["text"], [None], "q", 100))
+
+
+def test_passages_with_a_word_are_counted_as_far_as_it_matters() -> None:
+    text = "\n\n".join(f"The red bell {'rings loudly in the tower ' * 12}{n}." for n in range(50)) + " One ladder."
+    corpus = Corpus([index(text)])
+    for words in (["bell"], ["ladder"], ["red", "bell"], ["bell", "red"], ["tower", "ring"]):
+        pattern = array("I", map(hash_of, words)).tobytes()
+        whole = len(corpus.count(pattern))
+        assert corpus.passages_with(pattern, 1_000) == whole
+        assert corpus.passages_with(pattern, 3) == min(whole, 4)
+        assert corpus.passages_with(pattern, 0) == min(whole, 1)

@@ -16,6 +16,8 @@ UNSUPPORTED_SECONDS = 600.0
 """How long a server that lacks an endpoint is not asked for it again."""
 READY_SECONDS = 5.0
 _LACKING = (400, 404, 405, 422, 501)
+_UNSHAPED = (400, 422)
+"""It has the endpoint, but not for what was sent."""
 
 _T = TypeVar("_T")
 Ask = Callable[[Circuit, str, str, bytes], Awaitable[UpstreamAnswer]]
@@ -37,6 +39,9 @@ class _Models(msgspec.Struct):
 
 class _Tokens(msgspec.Struct):
     tokens: list[int] = []
+
+
+class _Count(msgspec.Struct):
     count: int | None = None
 
 
@@ -147,10 +152,12 @@ class Discovery:
             if tools:
                 chat["tools"] = tools
             # vLLM counts a chat itself. A llama.cpp server ignores the messages and finds no text; it renders apart.
-            answer = await self._post(circuit, "//tokenize", {**chat, "add_generation_prompt": True}, _Tokens)
+            # One that takes texts alone (SGLang), or whose template refuses this chat, is asked again all the same.
+            whole = {**chat, "add_generation_prompt": True}
+            answer = await self._post(circuit, "//tokenize", whole, _Count, forgive=_UNSHAPED)
             if answer is not None and answer.count:
                 return answer.count
-            prompt = await self._post(circuit, "//apply-template", chat, _Prompt)
+            prompt = await self._post(circuit, "//apply-template", chat, _Prompt, forgive=_UNSHAPED)
             if prompt is not None:
                 tokens = await self._tokenize(circuit, prompt.prompt, True)
                 if tokens is not None:
@@ -176,8 +183,10 @@ class Discovery:
         except msgspec.MsgspecError as error:
             raise EngineFailed(f"{circuit.url} lists models in a shape of its own: {error}") from error
 
-    async def _post(self, circuit: Circuit, path: str, body: dict[str, Any], shape: type[_T]) -> _T | None:
-        """None if the server lacks the endpoint."""
+    async def _post(
+        self, circuit: Circuit, path: str, body: dict[str, Any], shape: type[_T], forgive: Sequence[int] = ()
+    ) -> _T | None:
+        """None if the server lacks the endpoint, which is remembered but for the statuses that are forgiven."""
         now = asyncio.get_running_loop().time()
         if self._lacking.get((circuit.url, path), 0.0) > now:
             return None
@@ -188,8 +197,10 @@ class Discovery:
             )
             return msgspec.json.decode(answer.body, type=shape)
         except UpstreamError as error:
-            if error.status not in _LACKING:
+            if error.status not in (*_LACKING, 401, 403):
                 raise
+            if error.status in forgive:
+                return None
         except msgspec.MsgspecError:
             pass
         self._lacking[circuit.url, path] = now + UNSUPPORTED_SECONDS

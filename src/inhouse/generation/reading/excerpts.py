@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 
 from inhouse.generation.items import GenerationRequest, Item, Message, Part, Text, ToolCall, ToolOutput
+from inhouse.generation.reading.asking import asks_for_all
 from inhouse.generation.reading.order import ordinals, spelled
 from inhouse.generation.reading.plan import TURN, Plan, plan, turns
 from inhouse.generation.reading.ranking import Index
-from inhouse.generation.reading.search import Found, Job, asks_for_all
+from inhouse.generation.reading.search import Found, Job
 from inhouse.generation.reading.segments import segments
 from inhouse.generation.reading.shelf import Key, Shelf, content_key
 from inhouse.generation.reading.worker import searched
@@ -21,6 +22,8 @@ REMEMBERED = 4_096
 """Characters from which on the index of a segment is kept."""
 BESIDE = 200
 """Characters that are read of a message that only belongs to another which is read."""
+ACROSS = 160
+"""Characters that a passage gets of the other side of a segment's end."""
 _SPARE = 2
 """Times the characters that are wanted, since some passages may turn out to have more tokens."""
 
@@ -278,22 +281,50 @@ async def _passages(
         return []
     of_items = turns(items)
     said = [of_items[made.sources[number].item] for number, _ in origin]
-    question = f"{made.question} {further}" if further else made.question
+    wanted_for = [*made.questions, further] if further else made.questions
     async with shelf.searches:
-        found = await searched(Job(texts, indexes, question, wanted, vectors, said if any(said) else [], edges))
+        found = await searched(
+            Job(
+                texts,
+                indexes,
+                " ".join(wanted_for),
+                wanted,
+                vectors,
+                said if any(said) else [],
+                edges,
+                wanted_for if len(made.questions) > 1 else [],
+            )
+        )
     _keep(shelf, keys, found)
     places = {each.passage: each for each in found.places}
+    spans = [(origin[text][0], *_whole_line(made, origin[text], len(texts[text]), *at)) for text, *at in found.passages]
     return [
         Passage(
-            source=origin[text][0],
-            first=origin[text][1] + first,
-            last=origin[text][1] + last,
+            source=source,
+            first=first,
+            last=last,
             place=places[at].place if at in places else 0,
             count=places[at].count if at in places else 0,
             said=places[at].said if at in places else 0,
         )
-        for at, (text, first, last) in enumerate(found.passages)
+        for at, (source, first, last) in enumerate(spans)
     ]
+
+
+def _whole_line(made: Plan, origin: tuple[int, int], size: int, first: int, last: int) -> tuple[int, int]:
+    """The characters of a passage in its source. One at the beginning or the end of a segment may have been cut within
+    a sentence, where a line is longer than a segment; it gets a little of the other side."""
+    source, begin = made.sources[origin[0]], origin[1]
+    text = source.text
+    low, high = begin + first, begin + last
+    if first == 0 and low > source.first and text[low - 1] != "\n":
+        least = max(source.first, low - ACROSS)
+        low = max(least, text.rfind("\n", least, low) + 1)
+    if last == size and high < source.last and text[high - 1] != "\n":
+        most = min(source.last, high + ACROSS)
+        end = text.find("\n", high, most)
+        high = most if end < 0 else end
+    return low, high
 
 
 def _keep(shelf: Shelf, keys: Sequence[Key | None], found: Found) -> None:

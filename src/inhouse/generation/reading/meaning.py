@@ -111,9 +111,8 @@ class WordVectors:
         if not ids:
             return []
         asked = self._table[ids]
-        counts = np.zeros(len(self._table), np.int64)
-        for each in meanings:
-            counts += np.bincount(np.frombuffer(each.pieces, np.uint16), minlength=len(counts))
+        together = np.frombuffer(b"".join(each.pieces for each in meanings), np.uint16)
+        counts = np.bincount(together, minlength=len(self._table))
         direction = (asked * _weights(counts)[ids][:, None]).sum(axis=0)
         products = self._table @ (direction / max(1e-9, float(np.linalg.norm(direction))))
         medians = [np.median(np.frombuffer(each.norms, np.float32)) for each in meanings if each.norms]
@@ -124,20 +123,22 @@ class WordVectors:
             if not len(starts):
                 continue
             pieces = np.frombuffer(each.pieces, np.uint16)
-            weighed = products * _weights(np.bincount(pieces, minlength=len(products)))
-            cosines = np.add.reduceat(weighed[pieces], starts) / (np.frombuffer(each.norms, np.float32) + slack)
+            known, places, times = _counted(pieces, len(products))
+            weighed = products[known] * _weights(times)
+            cosines = np.add.reduceat(weighed[places], starts) / (np.frombuffer(each.norms, np.float32) + slack)
             at, ends = np.frombuffer(each.at, np.uint32), np.frombuffer(each.ends, np.uint32)
             best = np.argsort(-cosines)[:most]
             found += [Close(segment, int(at[n]), int(ends[n]), float(cosines[n])) for n in best]
         return sorted(found, key=lambda each: -each.cosine)[:most]
 
     def _norms(self, ids: npt.NDArray[np.uint16], starts: npt.NDArray[np.uint32]) -> Floats:
-        weighed = self._table * _weights(np.bincount(ids, minlength=len(self._table)))[:, None]
+        known, places, times = _counted(ids, len(self._table))
+        weighed = self._table[known] * _weights(times)[:, None]
         norms = np.empty(len(starts), np.float32)
         for low in range(0, len(starts), _AT_ONCE):
             high = min(low + _AT_ONCE, len(starts))
             first, last = starts[low], starts[high] if high < len(starts) else len(ids)
-            sums = np.add.reduceat(weighed[ids[first:last]], starts[low:high] - first, axis=0)
+            sums = np.add.reduceat(weighed[places[first:last]], starts[low:high] - first, axis=0)
             norms[low:high] = np.sqrt(np.einsum("ij,ij->i", sums, sums))
         return norms
 
@@ -165,6 +166,18 @@ class WordVectors:
             else:
                 at += 1
         return tuple(found)
+
+
+def _counted(pieces: npt.NDArray[np.uint16], vocabulary: int) -> tuple[Any, npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Rows of the table, for each piece the number of its row among them, and how often each stands there.
+
+    All rows for a long text. Only those that occur for a short one: a conversation may have many thousands, and the
+    whole table for each of them would take minutes.
+    """
+    if len(pieces) >= vocabulary // 8:
+        return slice(None), pieces, np.bincount(pieces, minlength=vocabulary)
+    known, places, times = np.unique(pieces, return_inverse=True, return_counts=True)
+    return known, places, times
 
 
 def _weights(counts: npt.NDArray[np.int64]) -> Floats:

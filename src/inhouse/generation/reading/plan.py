@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import msgspec
 
 from inhouse.generation.items import Item, Message, Text, ToolCall, ToolOutput
+from inhouse.generation.reading.asking import HEAD, MOST, TAIL, asked_in, questions
 from inhouse.generation.reading.ranking import STOP, words_of
 
 QUESTION = 1_500
 """Characters up to which the last message of the user, and each first or last part of it, is read whole."""
-HEAD, TAIL = 300, 700
-"""Characters read whole at the beginning and at the end of a longer one, where instructions stand."""
 LAST_TURNS = 2
 """Turns before the question that are read whole, if they are short."""
 TURN = 1_500
 """Characters up to which an item of those is short."""
-
-_ASKS = re.compile(r"[^.!?\n]*\?")
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -41,7 +37,12 @@ class Plan(msgspec.Struct, frozen=True):
     whole: frozenset[int]
     """Places of the items that are read whole."""
     sources: list[Source]
-    question: str
+    questions: list[str]
+    """What is searched for, each by itself."""
+
+    @property
+    def question(self) -> str:
+        return " ".join(self.questions)
 
 
 def plan(items: tuple[Item, ...], most_whole: int, last_turns: int = LAST_TURNS) -> Plan:
@@ -76,11 +77,19 @@ def plan(items: tuple[Item, ...], most_whole: int, last_turns: int = LAST_TURNS)
             sources.append(source)
             if at == asked and edges:
                 question += [text[: source.first], text[source.last :]]
-    said = " ".join(question) if asked in whole else asks(question)
-    if sum(word not in STOP for word in words_of(said)) < 2:  # "and the second one?" says too little by itself
+    said = " ".join(question)
+    wanted = _by_itself(said) if asked in whole else questions(question)
+    if sum(word not in STOP for word in words_of(" ".join(wanted))) < 2:  # "and the second one?", "continue"
         before = [text for item in items[:asked] if _is(item, "user") and len(text := _text(item)) <= QUESTION]
-        said = " ".join([said, *before[-1:]])
-    return Plan(frozenset(whole), sources, said)
+        answered = [_text(item) for item in items[:asked] if _is(item, "assistant")]
+        wanted += before[-1:] or [text[-HEAD:] for text in answered[-1:]]
+    return Plan(frozenset(whole), sources, wanted)
+
+
+def _by_itself(message: str) -> list[str]:
+    """The questions of a short message, where there are several; else all of it is one."""
+    found = asked_in(message)
+    return found[-MOST:] if len(found) > 1 else [message]
 
 
 def turns(items: tuple[Item, ...]) -> list[int]:
@@ -96,15 +105,6 @@ def turns(items: tuple[Item, ...]) -> list[int]:
         else:
             found.append(0 if _is(item, "system", "developer") else -turn)
     return found
-
-
-def asks(texts: list[str]) -> str:
-    """The question in the texts around a document: sentences that end with a question mark; without any, the first
-    and the last paragraph."""
-    if asked := [sentence.strip() for text in texts for sentence in _ASKS.findall(text)]:
-        return " ".join(asked[-4:])
-    found = [paragraphs for text in texts if (paragraphs := [each for each in text.split("\n\n") if each.strip()])]
-    return " ".join(dict.fromkeys([each[0][:HEAD] for each in found] + [each[-1][-TAIL:] for each in found]))
 
 
 def _by_importance(items: tuple[Item, ...], asked: int, last_turns: int) -> Iterator[int]:

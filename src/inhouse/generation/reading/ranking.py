@@ -24,6 +24,8 @@ from inhouse.generation.reading.passages import passages
 K1, B = 1.2, 0.6
 PAIR_WEIGHT = 0.6
 """Of two words of the question that stand side by side, relative to one word."""
+PHRASE_WEIGHT = 2.0
+"""Of a name or a quotation of several words, likewise."""
 NEIGHBOUR = 0.1
 """How much of its better neighbour's score a passage gets: an answer often stands beside what was found."""
 EDGE = 0.02
@@ -31,6 +33,12 @@ EDGE = 0.02
 MOST_TERMS = 64
 
 _WORD = re.compile(r"[^\W_]+")
+_PHRASE = re.compile(r"[\"“„«`「]([^\"”“»`」\n]{2,160})[\"”“»`」]|[^\W_]+(?:[_./:@\\#-]+[^\W_]+)+")
+_NAME = re.compile(
+    r"\b(?:[Cc]lass|[Ff]unction|[Mm]ethod|[Vv]ariable|[Cc]onstant|[Tt]ype|[Ss]truct|[Ee]num|def) `?([A-Za-z_]\w+)"
+    r"|\b(?:\w+_\w+|_\w+|[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*)"
+)
+_LONGEST_PHRASE = 16
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af\u0e00-\u0eff]")
 """Scripts that put no spaces between words; they are indexed in pairs of characters."""
 _STOP = (
@@ -151,15 +159,29 @@ class Corpus:
             at = words.find(pattern, at + 1)
         return counts
 
+    def passages_with(self, pattern: bytes, most: int) -> int:
+        """Passages in which hashes stand in a row; ``most + 1`` where there are more of them."""
+        words, ends = self._words, self._ends
+        found = 0
+        at = words.find(pattern)
+        while at >= 0 and found <= most:
+            if at % 4:
+                at = words.find(pattern, at + 1)
+                continue
+            found += 1
+            at = words.find(pattern, 4 * ends[bisect_right(ends, at // 4)])
+        return found
+
     def weight(self, passages_with: int) -> float:
         """Inverse document frequency."""
         return math.log(1 + (len(self) - passages_with + 0.5) / (passages_with + 0.5))
 
-    def scores(self, words: Sequence[str]) -> list[float]:
-        """Of all passages, for words in the order of the question."""
+    def scores(self, words: Sequence[str], phrases: Sequence[Sequence[str]] = ()) -> list[float]:
+        """Of all passages, for words in the order of the question, and for such as belong together."""
         scores = [0.0] * len(self)
         ends = self._ends
-        for pattern, weight in _patterns(words).items():
+        together = {array("I", map(hash_of, each)).tobytes(): PHRASE_WEIGHT for each in phrases}
+        for pattern, weight in (_patterns(words) | together).items():
             counts = self.count(pattern)
             weight *= self.weight(len(counts))
             for passage, times in counts.items():
@@ -190,6 +212,18 @@ class Corpus:
             out[0] += EDGE * best
             out[-1] += EDGE * best
         return out
+
+
+def phrases(question: str) -> list[list[str]]:
+    """What stands in a question as one: a quotation, and a name such as ``max_tokens``, ``app.py`` or ``a@b.org``."""
+    found = [match[1] or match[0] for match in _PHRASE.finditer(question)]
+    told = [words_of(each) for each in found[-MOST_TERMS:]]
+    return [words for words in told if 1 < len(words) <= _LONGEST_PHRASE]
+
+
+def names(question: str) -> list[str]:
+    """Names of code in a question: with an underscore, with capitals inside, or after a word such as ``class``."""
+    return list(dict.fromkeys(match[1] or match[0] for match in _NAME.finditer(question)))[:MOST_TERMS]
 
 
 def _patterns(words: Sequence[str]) -> dict[bytes, float]:

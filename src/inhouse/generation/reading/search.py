@@ -8,12 +8,13 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from inhouse.generation.reading.asking import asks_for_all
 from inhouse.generation.reading.order import (
     MOST_ALIKE,
     Counted,
@@ -24,7 +25,7 @@ from inhouse.generation.reading.order import (
     sentences,
     without_places,
 )
-from inhouse.generation.reading.ranking import STOP, Corpus, Index, hash_of, index, words_of
+from inhouse.generation.reading.ranking import STOP, Corpus, Index, hash_of, index, names, phrases, words_of
 
 if TYPE_CHECKING:
     from inhouse.generation.reading.meaning import WordVectors
@@ -46,6 +47,16 @@ OTHERS = 0.6
 """Of the best score that one of many that are alike has: what else is read where they were counted."""
 SPREAD_SHARE = 0.7
 """Of the characters, spread evenly over the prompt where the question is about all of it."""
+LEAST_EACH = 3_600
+"""Characters that are searched for each of several questions, at least; of them only as many are read as fit."""
+LEAST_INSIDE, MOST_INSIDE, MOST_WITH_INSIDE = 4, 4, 64
+"""Characters of a word that is looked for inside of longer ones, at least; such words, and passages with one, at most:
+parts of words that stand everywhere tell nothing."""
+_DEFINED = (
+    r"(?m)^[ \t]*(?:[a-z]+[ \t]+)*?(?:class|def|function|fn|func|struct|trait|enum|type|interface|const|let|var|val|"
+    r"impl|module|#define)[ \t]+{0}\b|^[ \t]*(?:export[ \t]+)?{0}[ \t]*(?::[^=\n]*)?(?:=(?!=)|:)"
+)
+"""A definition or an assignment of a name, in the languages that people paste."""
 _SENTENCES = 48
 """That are looked at by meaning."""
 _BEFORE, _AFTER = 80, 160
@@ -62,20 +73,6 @@ _MISSED = 8
 _RARE = 0.01
 """A word in at most this share of the passages may lead further."""
 _SENTENCE = re.compile(r"[^.!?\n]+")
-_ALL = (
-    r"(texts?|documents?|conversations?|books?|files?|transcripts?|reports?|inputs?|chapters|sections|records|messages)"
-)
-_WHOLE = re.compile(
-    r"\b(summar\w+|tl;?dr|overview|outline|gist|key (points|takeaways|ideas)|main (points|ideas|themes|topics)|"
-    rf"(entire|whole|full) {_ALL}|what (is|are) (this|these|the {_ALL}) about|"
-    r"count (all|every|each|the|how)|how (many times|often)|number of (times|occurrences|mentions)|in total\b|"
-    r"(list|name|enumerate) (all|every|each)|"
-    rf"(compare|contrast|rank|sort|order|group|classify) (all|every|each|the {_ALL})|"
-    r"most (common|frequent|often)|zusammenfass\w*|wie oft|résum\w+|combien de fois|resum\w+|cuántas veces)",
-    re.IGNORECASE,
-)
-"""Questions about the whole: to summarise, to count, to list or compare everything."""
-
 Span = tuple[int, int, int]
 """Number of a text, first character and character after the last one."""
 
@@ -85,7 +82,7 @@ class Job(msgspec.Struct, array_like=True):
     ``vectors`` is the folder of word vectors, if they are at hand. ``turns``: for each text the number of the user's
     message that it is a part of, or the negative one of that which it answers; 0 for what stands in no turn. Empty
     where nothing was said but the question. ``edges``: what is read anyway, and counts where places are asked for; with
-    the number of the text before which it stands."""
+    the number of the text before which it stands. ``questions``: where ``question`` is several, each of them."""
 
     texts: list[str]
     indexes: list[Index | None]
@@ -94,6 +91,7 @@ class Job(msgspec.Struct, array_like=True):
     vectors: str | None = None
     turns: list[int] = []
     edges: list[tuple[int, str]] = []
+    questions: list[str] = []
 
 
 class Place(msgspec.Struct, array_like=True, frozen=True):
@@ -121,11 +119,6 @@ class Found(msgspec.Struct, array_like=True):
     places: list[Place] = []
 
 
-def asks_for_all(question: str) -> bool:
-    """Whether a question is about the whole of a text, so that no passage can answer it."""
-    return _WHOLE.search(question) is not None
-
-
 def search(job: Job) -> Found:
     """What to read. Without word vectors, or with such as cannot be used, words alone decide."""
     vectors = None if job.vectors is None else _vectors(Path(job.vectors))
@@ -138,7 +131,7 @@ def search(job: Job) -> Found:
             kept = msgspec.structs.replace(kept, meaning=vectors.meaning(text))
         made.append(None if kept is given else kept)
         indexes.append(kept)
-    finder = _Finder(job, indexes, vectors)
+    finder = _Finder(job, indexes, vectors, Corpus(indexes))
     passages = finder.find()
     return Found(made, passages, finder.whole, finder.places)
 
@@ -155,11 +148,11 @@ def _vectors(folder: Path) -> WordVectors | None:
 
 
 class _Finder:
-    def __init__(self, job: Job, indexes: Sequence[Index], vectors: WordVectors | None) -> None:
+    def __init__(self, job: Job, indexes: Sequence[Index], vectors: WordVectors | None, corpus: Corpus) -> None:
         self._job = job
         self._indexes = indexes
         self._vectors = vectors
-        self._corpus = Corpus(indexes)
+        self._corpus = corpus
         self._starts = [array("I", each.starts) for each in indexes]
         self._first = list(accumulate((len(each) for each in self._starts), initial=0))
         self._left = job.characters
@@ -170,13 +163,66 @@ class _Finder:
     def find(self) -> list[Span]:
         total = self._job.characters
         words = words_of(self._job.question)
-        scores = self._corpus.scores(words)
+        scores = self._scores(words)
         if self.whole:
-            self._spread(int(total * SPREAD_SHARE))
-            self._take(scores, self._left)
-            return list(self._chosen.values())
+            spread = self._spread(int(total * SPREAD_SHARE))
+            return self._woven([(spread, SPREAD_SHARE), (self._take(scores, self._left), 1 - SPREAD_SHARE)])
         if counted := self._counted():
             return self._by_order(counted, words, scores)
+        if len(self._job.questions) > 1:
+            return self._by_each()
+        return self._searched(words, scores)
+
+    def _by_each(self) -> list[Span]:
+        """Passages for each of several questions, in turns, so that none of them takes what the others need."""
+        questions = self._job.questions
+        most = max(LEAST_EACH, self._job.characters // len(questions))
+        lists: list[list[Span]] = []
+        for question in questions:
+            job = msgspec.structs.replace(self._job, question=question, questions=[], characters=most)
+            alone = _Finder(job, self._indexes, self._vectors, self._corpus)
+            words = words_of(question)
+            lists.append(alone._searched(words, alone._scores(words)))
+            self.whole = self.whole or alone.whole
+        return list(dict.fromkeys(span for turn in zip_longest(*lists) for span in turn if span is not None))
+
+    def _scores(self, words: Sequence[str]) -> list[float]:
+        """Of all passages for the question's words, its names and quotations, and for words that stand only inside of
+        longer ones."""
+        corpus = self._corpus
+        scores = corpus.scores(words, phrases(self._job.question))
+        for name in names(self._job.question):
+            held = corpus.count(array("I", map(hash_of, words_of(name))).tobytes())
+            if len(held) <= MOST_ALIKE:
+                defined = [each for each in held if self._defines(name, each)]
+                for passage in defined:
+                    scores[passage] += corpus.weight(len(defined))
+        missing = [word for word in dict.fromkeys(words) if word not in STOP and len(word) >= LEAST_INSIDE]
+        missing = [word for word in missing if not self._passages_with(0, word)][:MOST_INSIDE]
+        for word in missing:
+            found = self._inside(word)
+            for passage in found:
+                scores[passage] += corpus.weight(len(found))
+        return scores
+
+    def _defines(self, name: str, passage: int) -> bool:
+        """Whether a line of a passage says what a name of code is, and does not only use it."""
+        text, first, last = self._span(passage)
+        return re.search(_DEFINED.format(re.escape(name)), self._job.texts[text][first:last]) is not None
+
+    def _inside(self, word: str) -> set[int]:
+        """Passages in which a word stands as a part of a longer one, if they are few."""
+        found: set[int] = set()
+        pattern = re.compile(re.escape(word), re.IGNORECASE)
+        for number, text in enumerate(self._job.texts):
+            for match in pattern.finditer(text):
+                found.add(self._passage_at(number, match.start()))
+                if len(found) > MOST_WITH_INSIDE:
+                    return set()
+        return found
+
+    def _searched(self, words: Sequence[str], scores: Sequence[float]) -> list[Span]:
+        total = self._job.characters
         share = self._meaning_share(words, scores)
         by_words = self._take(scores, int(total * (1 - HOP_SHARE - share)))
         by_meaning = self._mean(int(total * share)) if share else []
@@ -194,8 +240,7 @@ class _Finder:
         by_words += self._take(scores, self._left)
         if not self._chosen:  # none of its words occurs
             self.whole = True
-            self._spread(total)
-            return list(self._chosen.values())
+            return [self._chosen[each] for each in self._spread(total)]
         hops = [(taken, HOP_SHARE / HOPS) for taken in by_hops]
         return self._woven([(by_words, 1 - HOP_SHARE - share), *hops, (by_meaning, share)])
 
@@ -376,17 +421,17 @@ class _Finder:
             self._left -= size
         return taken
 
-    def _spread(self, characters: int) -> None:
+    def _spread(self, characters: int) -> list[int]:
         """The first passage of each of as many equal parts of the prompt as fit."""
         count = len(self._corpus)
         if not count:
-            return
+            return []
         average = sum(map(len, self._job.texts)) / count
         parts = min(count, max(1, int(characters / average)))
         scores = [0.0] * count
         for part in range(parts):
             scores[part * count // parts] = 1.0
-        self._take(scores, characters)
+        return self._take(scores, characters)
 
     def _further(self, scores: Sequence[float], asked: set[int]) -> list[str]:
         """Rare words that stand, in the best passages, in the sentences which the question led to; without any, words
@@ -404,19 +449,19 @@ class _Finder:
                     if len(word) <= 2 or word in STOP or hash_of(word) in asked:
                         continue
                     if word not in found and len(found) < 4 * _HOP_TERMS:
-                        with_it = self._passages_with(word)
+                        with_it = self._passages_with(rare, word)
                         if 1 < with_it <= rare:
                             found[word] = with_it
                 for one, two in pairwise(words):
                     new = not ({one, two} & STOP or {hash_of(one), hash_of(two)} & asked)
-                    if new and len(pairs) < 2 * _HOP_TERMS and 1 < self._passages_with(one, two) <= rare:
+                    if new and len(pairs) < 2 * _HOP_TERMS and 1 < self._passages_with(rare, one, two) <= rare:
                         pairs += [one, two]
         kept = sorted(found, key=lambda word: found[word])[:_HOP_TERMS]
         return [word for word in found if word in kept] or pairs
 
-    def _passages_with(self, *words: str) -> int:
-        """Passages in which these stand in a row."""
-        return len(self._corpus.count(array("I", map(hash_of, words)).tobytes()))
+    def _passages_with(self, most: int, *words: str) -> int:
+        """Passages in which these stand in a row, counted up to one more than ``most``."""
+        return self._corpus.passages_with(array("I", map(hash_of, words)).tobytes(), most)
 
     @staticmethod
     def _beside(passage: str, asked: set[int]) -> list[list[str]]:
