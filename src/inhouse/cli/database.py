@@ -13,7 +13,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import URL, Connection
 
-from inhouse.cli.common import DataDir, Refused, alone, err, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told
+from inhouse.cli.installation import alone, with_database
 from inhouse.cli.ledger import show
 from inhouse.metering import instances
 from inhouse.metering.ledger import Ledger
