@@ -19,8 +19,8 @@ async def talk(tab: Tab) -> str:
 
 
 async def say(tab: Tab, text: str) -> None:
-    await tab.page.fill("[data-say]", text)
-    await tab.page.click("[data-send]")
+    await tab.fill("[data-say]", text)
+    await tab.click("[data-send]")
     await tab.until(f"document.querySelector('[data-say]').value === '' && {IDLE}")
 
 
@@ -30,9 +30,8 @@ async def answers(tab: Tab, count: int) -> None:
 
 async def test_a_conversation_outlives_a_reload(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
-    await tab.page.click("summary:has-text('Functions')")
-    await tab.page.click("[data-example]")
-    await tab.page.fill("[data-set=instructions]", "Be kind.")
+    await tab.click("[data-example]")
+    await tab.fill("[data-set=instructions]", "Be kind.")
     await say(tab, "What is the weather in Paris?")
     await tab.page.wait_for_selector(".say-tool form")
     await tab.page.reload()
@@ -40,8 +39,8 @@ async def test_a_conversation_outlives_a_reload(tab: Tab, seeded: Seeded) -> Non
     assert await tab.page.input_value("[data-set=instructions]") == "Be kind."
     assert await tab.page.input_value("[data-model]") == FAST
     # It goes on where it was: the call that was asked for is answered.
-    await tab.page.fill(".say-tool input", "18 degrees")
-    await tab.page.click(".say-tool form button")
+    await tab.fill(".say-tool input", "18 degrees")
+    await tab.click(".say-tool form button")
     await answers(tab, 1)
     assert "tool said '18 degrees' in message" in await talk(tab)
     # An address that names a model begins anew.
@@ -54,7 +53,7 @@ async def test_a_conversation_outlives_a_reload(tab: Tab, seeded: Seeded) -> Non
 async def test_a_stored_answer_is_gone_on_from(tab: Tab, seeded: Seeded) -> None:
     for id in (seeded.response, seeded.completion):
         await tab.open(f"{seeded.root}/dashboard/logs/{id}")
-        await tab.page.click("text=Open in the playground")
+        await tab.click("text=Open in the playground")
         await answers(tab, 1)
         assert await tab.page.input_value("[data-model]") == FAST
         before = await talk(tab)
@@ -72,13 +71,13 @@ async def test_the_end_of_a_session_loses_nothing(tab: Tab, seeded: Seeded) -> N
     await say(tab, "Are you there?")
     await tab.page.wait_for_selector(".say-error")
     assert "Your session has ended." in await talk(tab)
-    await tab.page.click("text=Sign in again")
-    await tab.page.fill("[name=email]", ADA)
-    await tab.page.fill("[name=password]", PASSWORD)
+    await tab.click("text=Sign in again")
+    await tab.fill("[name=email]", ADA)
+    await tab.fill("[name=password]", PASSWORD)
     await tab.page.keyboard.press("Enter")
     await tab.until("location.pathname === '/playground' && document.querySelector('.say-error')")
     assert "Good morning" in await talk(tab)
-    await tab.page.click("text=Try again")
+    await tab.click("text=Try again")
     await answers(tab, 2)
     assert "user said 'Are you there?' in message 3" in await talk(tab)
     assert await tab.page.locator(".say-error").count() == 0
@@ -99,8 +98,8 @@ async def test_code_is_copied_also_where_there_is_no_clipboard(tab: Tab, seeded:
     await tab.evaluate(
         "document.addEventListener('copy', () => (window.copied = document.activeElement.value ?? ''), true)"
     )
-    await tab.page.click("[data-code]")
-    await tab.page.click("[data-copy-code]")
+    await tab.click("[data-code]")
+    await tab.click("[data-copy-code]")
     await tab.until("/^(Not c|C)opied$/.test(document.querySelector('[data-copy-code]').textContent)")
     assert await tab.evaluate("window.copied") == await tab.page.locator("[data-shown]").text_content()
 
