@@ -20,8 +20,9 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
-from tests.chromium import Page, chromium
-from tests.console.seeding import ADA, PASSWORD, Seeded, new_server, start
+from playwright.async_api import CDPSession
+from tests.chromium import Tab, chromium
+from tests.console.seeding import Seeded, new_server, sign_in, start
 from tests.console.test_pages import PAGES, WIDE
 from tests.ecosystem.model import rule_model
 
@@ -54,8 +55,8 @@ class Visit(msgspec.Struct, frozen=True):
     sent: int
 
 
-async def visit(tab: Page, url: str, *, cached: bool) -> Visit:
-    await tab.ask("Network.setCacheDisabled", cacheDisabled=not cached)
+async def visit(tab: Tab, protocol: CDPSession, url: str, *, cached: bool) -> Visit:
+    await protocol.send("Network.setCacheDisabled", {"cacheDisabled": not cached})
     await tab.open(url)
     return msgspec.convert(json.loads(await tab.evaluate(FACTS)), Visit)
 
@@ -64,17 +65,15 @@ async def measure(seeded: Seeded, rounds: int) -> list[tuple[str, list[Visit], l
     found = []
     async with chromium() as tab:
         await tab.shape(WIDE)
-        await tab.open(f"{seeded.root}/sign-in")
-        await tab.fill("[name=email]", ADA)
-        await tab.fill("[name=password]", PASSWORD)
-        await tab.evaluate("document.querySelector('[name=password]').form.requestSubmit()")
-        await tab.until("location.pathname === '/dashboard'")
+        await sign_in(tab, seeded.root)
+        protocol = await tab.page.context.new_cdp_session(tab.page)
+        await protocol.send("Network.enable")
         for path in (*PAGES.values(), LARGEST):
             path = path.format(**vars(seeded))
-            await visit(tab, seeded.root + path, cached=True)  # templates are compiled once in a process
-            first = [await visit(tab, seeded.root + path, cached=False) for _ in range(rounds)]
-            await visit(tab, seeded.root + path, cached=True)
-            later = [await visit(tab, seeded.root + path, cached=True) for _ in range(rounds)]
+            await visit(tab, protocol, seeded.root + path, cached=True)  # templates are compiled once in a process
+            first = [await visit(tab, protocol, seeded.root + path, cached=False) for _ in range(rounds)]
+            await visit(tab, protocol, seeded.root + path, cached=True)
+            later = [await visit(tab, protocol, seeded.root + path, cached=True) for _ in range(rounds)]
             found.append((path, first, later))
             print(_line(path, first, later), flush=True)
     return found

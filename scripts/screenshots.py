@@ -14,8 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.chromium import Page, chromium  # noqa: E402
-from tests.console.seeding import ADA, PASSWORD, Seeded, new_server, start  # noqa: E402
+from tests.chromium import Tab, chromium  # noqa: E402
+from tests.console.seeding import Seeded, new_server, sign_in, start  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 WIDE, HIGH, NARROW = 1440, 900, 390
@@ -30,31 +30,27 @@ PICTURES = {
 
 
 async def take(seeded: Seeded) -> None:
-    async with chromium() as page:
-        await page.shape(WIDE, HIGH)
-        await page.open(f"{seeded.root}/sign-in")
-        await page.fill("[name=email]", ADA)
-        await page.fill("[name=password]", PASSWORD)
-        await page.evaluate("document.querySelector('[name=password]').form.requestSubmit()")
-        await page.until("location.pathname === '/dashboard'")
+    async with chromium() as tab:
+        await tab.shape(WIDE, HIGH)
+        await sign_in(tab, seeded.root)
         for name, (path, dark) in PICTURES.items():
-            await page.open(seeded.root + path.format(**vars(seeded)))
-            await page.picture(IMAGES / f"{name}.png", WIDE, HIGH, dark=dark)
-        await page.open(f"{seeded.root}/dashboard")
-        await page.picture(IMAGES / "console-phone.png", NARROW, HIGH, dark=True)
-        await _playground(page, seeded)
+            await tab.open(seeded.root + path.format(**vars(seeded)))
+            await tab.picture(IMAGES / f"{name}.png", WIDE, HIGH, dark=dark)
+        await tab.open(f"{seeded.root}/dashboard")
+        await tab.picture(IMAGES / "console-phone.png", NARROW, HIGH, dark=True)
+        await _playground(tab, seeded)
 
 
-async def _playground(page: Page, seeded: Seeded) -> None:
-    await page.shape(WIDE, HIGH)
-    await page.open(f"{seeded.root}/playground?model=gpt-4.1")
-    await page.evaluate("document.querySelector('[data-add]').click()")
-    await page.fill("[data-set=instructions]", "Answer in two sentences.")
-    await page.fill("[data-set=max_output_tokens]", "80")
-    await page.fill("[data-say]", "Why is the sky blue?")
-    await page.evaluate("document.querySelector('[data-send]').click()")
-    await page.until("!document.querySelector('[data-send]').disabled", TALK_S)
-    await page.picture(IMAGES / "console-playground.png", WIDE, HIGH)
+async def _playground(tab: Tab, seeded: Seeded) -> None:
+    await tab.shape(WIDE, HIGH)
+    await tab.open(f"{seeded.root}/playground?model=gpt-4.1")
+    await tab.page.click("[data-add]")
+    await tab.page.fill("[data-set=instructions]", "Answer in two sentences.")
+    await tab.page.fill("[data-set=max_output_tokens]", "80")
+    await tab.page.fill("[data-say]", "Why is the sky blue?")
+    await tab.page.click("[data-send]")
+    await tab.until("!document.querySelector('[data-send]').disabled", TALK_S)
+    await tab.picture(IMAGES / "console-playground.png", WIDE, HIGH)
 
 
 def main() -> int:

@@ -1,119 +1,59 @@
-"""A headless Chromium over its debugging protocol: just enough to use a page as a person does."""
+"""Debian's Chromium, driven by Playwright: its package brings the driver, and no browser is downloaded."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import itertools
-import json
 import shutil
-import subprocess
-import tempfile
-import time
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+from playwright.async_api import Page, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--hide-scrollbars",
-    "--disable-background-networking",
-)
+PATIENCE_S = 60
 
 
-KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, "")}
-"""By their names, the codes and texts that Chromium wants of them."""
+class Tab:
+    """A page, and what went wrong in it."""
 
-
-class Page:
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        self._ids = itertools.count(1)
+    def __init__(self, page: Page) -> None:
+        self.page = page
         self.problems: list[str] = []
-        """Exceptions, and what the content security policy stopped."""
-
-    async def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        id = next(self._ids)
-        await self._socket.send(json.dumps({"id": id, "method": method, "params": parameters}))
-        while True:
-            told = json.loads(await asyncio.wait_for(self._socket.recv(), 60))
-            if told.get("id") == id:
-                assert "error" not in told, told["error"]
-                result: dict[str, Any] = told["result"]
-                return result
-            if told.get("method") == "Runtime.exceptionThrown":
-                self.problems.append(str(told["params"]["exceptionDetails"]))
-            elif told.get("method") == "Log.entryAdded" and told["params"]["entry"]["level"] == "error":
-                self.problems.append(told["params"]["entry"]["text"])
+        """Exceptions, failed loads, and what the content security policy stopped."""
+        page.set_default_timeout(PATIENCE_S * 1000)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda told: self.problems.append(told.text) if told.type == "error" else None)
 
     async def evaluate(self, script: str) -> Any:
-        found = await self.ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        return await self.page.evaluate(script)
 
     async def open(self, url: str) -> None:
-        await self.ask("Page.navigate", url=url)
-        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+        await self.page.goto(url)
 
-    async def until(self, condition: str, patience_s: float = 60) -> None:
-        deadline = time.monotonic() + patience_s
-        while not await self.evaluate(f"!!({condition})"):
-            assert time.monotonic() < deadline, f"{condition} never came true; {self.problems}"
-            await asyncio.sleep(0.05)
-
-    async def fill(self, selector: str, text: str) -> None:
-        await self.evaluate(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
-
-    async def key(self, name: str, *, shift: bool = False) -> None:
-        """One stroke on the keyboard: a key of ``KEYS``."""
-        number, text = KEYS[name]
-        told = {"key": name, "code": name, "windowsVirtualKeyCode": number, "modifiers": 8 if shift else 0}
-        await self.ask("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **told)
-        await self.ask("Input.dispatchKeyEvent", type="keyUp", **told)
+    async def until(self, condition: str, patience_s: float = PATIENCE_S) -> None:
+        await self.page.wait_for_function(f"() => !!({condition})", timeout=patience_s * 1000)
 
     async def shape(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         """As a window of this size, of a person who prefers dark or light."""
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        await self.ask("Emulation.setEmulatedMedia", features=[scheme])
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        await self.ask("Emulation.setDeviceMetricsOverride", **size)
+        await self.page.emulate_media(color_scheme="dark" if dark else "light")
+        await self.page.set_viewport_size({"width": width, "height": height})
 
     async def picture(self, file: Path, width: int, height: int | None = None, *, dark: bool = False) -> None:
+        """Of the whole page, or of a window."""
         await self.shape(width, height or 900, dark=dark)
         await asyncio.sleep(0.1)
-        shot = await self.ask("Page.captureScreenshot", captureBeyondViewport=height is None)
-        file.write_bytes(base64.b64decode(shot["data"]))
+        await self.page.screenshot(path=file, full_page=height is None)
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Page]:
+async def chromium() -> AsyncIterator[Tab]:
     assert BROWSER is not None
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [BROWSER, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=BROWSER, args=["--disable-gpu"])
         try:
-            port_file = Path(profile) / "DevToolsActivePort"
-            deadline = time.monotonic() + 60
-            while not port_file.exists() or not port_file.read_text().strip():
-                assert time.monotonic() < deadline, "Chromium did not start"
-                await asyncio.sleep(0.05)
-            port = port_file.read_text().split()[0]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as listed:
-                target = next(each for each in json.load(listed) if each["type"] == "page")
-            async with connect(target["webSocketDebuggerUrl"], max_size=None) as socket:
-                page = Page(socket)
-                for domain in ("Page", "Runtime", "Log", "Network"):
-                    await page.ask(f"{domain}.enable")
-                yield page
+            yield Tab(await browser.new_page())
         finally:
-            process.terminate()
-            process.wait(10)
+            await browser.close()

@@ -147,7 +147,9 @@ class ScriptedEngine:
     async def infill_prompt(self, prefix: str, suffix: str) -> list[int] | None:
         return [*map(ord, f"{prefix}<>{suffix}")] if self.middle else None
 
-    async def prompt_logprobs(self, tokens: Sequence[int], top: int = 0) -> list[TokenLogprob | None]:
+    async def prompt_logprobs(
+        self, tokens: Sequence[int], top: int = 0, *, tenant: str = ""
+    ) -> list[TokenLogprob | None]:
         if len(tokens) > 100:
             raise ValueError("log probabilities of a prompt are told for at most 100 tokens, got more")
         texts = [await self.detokenize([token]) for token in tokens]

@@ -57,7 +57,7 @@ class Running:
         self.url, self.port = found[1], int(found[2])
 
     async def ends(self) -> int:
-        return await asyncio.wait_for(self.process.wait(), 20)
+        return await asyncio.wait_for(self.process.wait(), 120)
 
     async def logs(self) -> str:
         assert self.process.stderr is not None
@@ -83,12 +83,12 @@ async def serving(
     assert process.stderr is not None
     try:
         printed = b""
-        while b"console" not in printed and (line := await asyncio.wait_for(process.stdout.readline(), 30)):
+        while b"console" not in printed and (line := await asyncio.wait_for(process.stdout.readline(), 120)):
             printed += line
         if b"console" not in printed:
             raise AssertionError((await process.stderr.read()).decode())
         running = Running(process, printed.decode())
-        async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+        async with aiohttp.ClientSession() as session, asyncio.timeout(120):
             while True:
                 try:
                     async with session.get(f"{running.url}/readyz") as answer:
@@ -97,7 +97,7 @@ async def serving(
                 except aiohttp.ClientConnectionError:
                     await asyncio.sleep(0.02)
         if key is None:
-            running.printed += (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+            running.printed += (await asyncio.wait_for(process.stdout.readline(), 120)).decode()
         yield running
     finally:
         if process.returncode is None:
@@ -199,7 +199,7 @@ async def test_a_second_signal_ends_open_streams(folder: Path, upstream: Scripte
             await answer.read()
         assert await server.ends() == 0
         logs = await server.logs()
-    await asyncio.wait_for(upstream.left.wait(), 30)
+    await asyncio.wait_for(upstream.left.wait(), 120)
     assert rows(folder) == [("settled", 499)]
     assert "requests were cut off by the shutdown" in logs
     assert "Traceback" not in logs
@@ -248,10 +248,10 @@ async def test_uvicorn_serves_the_platform_too(folder: Path, upstream: Scripted)
         upstream.hangs = True
         async with streaming(f"http://127.0.0.1:{port}", secret):
             pass
-        await asyncio.wait_for(upstream.left.wait(), 30)
+        await asyncio.wait_for(upstream.left.wait(), 120)
     finally:
         server.should_exit = True
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 120)
     assert rows(folder) == [("settled", 200), ("settled", 499)]
     with pytest.raises(RuntimeError, match="closed"):
         await platform.database.write(lambda connection: None)

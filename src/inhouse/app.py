@@ -87,6 +87,7 @@ from inhouse.serving import Serving
 from inhouse.settings import MCPSettings, Settings, SettingsError
 from inhouse.storage.blobs import Blobs
 from inhouse.storage.database import Database
+from inhouse.storage.journal import beside
 from inhouse.tools.file_search import Chunker, Embedder, Indexes, Ingestion, StorageFees, StoreSweeper, VectorStores
 from inhouse.tools.mcp import Bounds
 from inhouse.webhooks import Webhooks
@@ -204,7 +205,8 @@ class Platform:
                 Route("/openapi.json", lambda request: Response(whole_json(), media_type="application/json")),
                 *Health(self.database, self.engines, self.metrics, settings.server.metrics_token).routes(),
                 *console.routes(missing=_missing(operations, hosts.kinds)),
-            ]
+            ],
+            exception_handlers={404: console.nothing},
         )
         self._preloading: asyncio.Task[None] | None = None
 
@@ -298,11 +300,7 @@ class Platform:
 
 def _beside(database: Database, name: str) -> Path | None:
     """The folder of a journal beside a database's file; none beside a database that other machines may share."""
-    if database.file is None:
-        return None
-    # Its whole name, so that no other database's journal lies there, by whichever way it is reached.
-    file = database.file.resolve()
-    return file.with_name(f"{file.name}.{name}")
+    return None if database.file is None else beside(database.file, name)
 
 
 def _mcp_bounds(mcp: MCPSettings) -> Bounds:

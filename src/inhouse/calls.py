@@ -38,7 +38,7 @@ from inhouse.kit.errors import APIError
 from inhouse.kit.ids import request_id
 from inhouse.limits import Admission, Demand, Limits
 from inhouse.limits.service import Pool
-from inhouse.metering.budgets import Budgets
+from inhouse.metering.budgets import Budgets, insufficient_quota
 from inhouse.metering.entries import Opening, Settlement, charge_id
 from inhouse.metering.held import HeldLedger
 from inhouse.metering.ledger import CLIENT_CLOSED_REQUEST, Ledger
@@ -168,7 +168,7 @@ class Calls:
             self._ledger.direct if beside else self._ledger,
             self._budgets,
             self._metrics,
-            _admitted if beside else lambda: self._limits.admit(caller, resolved.card, demand, pool=pool),
+            _admitted if beside else partial(self._admit, caller, resolved.card, demand, pool),
             respond,
             partial(self._moderation, caller),
             streams=streams,
@@ -176,6 +176,11 @@ class Calls:
             materials=self._materials,
             guardrails=() if guardrail is None or endpoint == "moderation" else (guardrail,),
         )
+
+    async def _admit(self, caller: Caller, card: Card, demand: Demand, pool: Pool) -> Admission | None:
+        if await self._limits.exhausted(caller.organization_id):
+            raise insufficient_quota()
+        return await self._limits.admit(caller, card, demand, pool=pool)
 
     def _moderation(self, caller: Caller, model: str, *, asked: bool) -> Call:
         if asked:

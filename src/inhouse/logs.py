@@ -6,8 +6,10 @@ import logging
 import sys
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from inhouse.settings import Log
+from inhouse.storage.database import is_unreachable
 
 
 def configure_logs(settings: Log) -> None:
@@ -19,6 +21,7 @@ def configure_logs(settings: Log) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        _database_away,
     ]
     renderer: list[structlog.types.Processor] = (
         [structlog.dev.ConsoleRenderer()]
@@ -47,3 +50,13 @@ def configure_logs(settings: Log) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _database_away(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """The reason in a line, instead of a traceback for every request that fails while PostgreSQL is away."""
+    given = event.get("exc_info")
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, DBAPIError) and is_unreachable(error):
+        del event["exc_info"]
+        event["reason"] = "the database cannot be reached: " + " ".join(str(error.orig).split())
+    return event

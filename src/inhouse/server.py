@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 
 from inhouse.app import Platform, Receive, Scope, Send
+from inhouse.connection import Connection
 from inhouse.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ async def _serve(settings: Settings, port: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=Connection,
             ws="websockets-sansio",
             ws_max_size=settings.server.max_body_bytes,
             # Compression would hold buffers for every connection that is open.

@@ -62,7 +62,7 @@ class Assisted(Platform):
 
     async def ended(self, thread_id: str, run_id: str) -> dict[str, Any]:
         """The run, once nothing happens any more without the client."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 run: dict[str, Any] = await self.call("getRun", thread_id=thread_id, run_id=run_id)
                 if run["status"] not in ACTIVE:
@@ -83,7 +83,7 @@ async def read(stream: EventStream[Any]) -> list[dict[str, Any]]:
     """The events as a client reads them off the wire; each fits the contract."""
     told: list[dict[str, Any]] = []
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             async for batch in stream.batches:
                 for frame in stream.frame(batch).decode().split("\n\n")[:-1]:
                     name, data = frame.split("\n", 1)

@@ -89,7 +89,9 @@ class ScriptedEngine:
     async def infill_prompt(self, prefix: str, suffix: str) -> list[int] | None:
         return None
 
-    async def prompt_logprobs(self, tokens: Sequence[int], top: int = 0) -> list[TokenLogprob | None]:
+    async def prompt_logprobs(
+        self, tokens: Sequence[int], top: int = 0, *, tenant: str = ""
+    ) -> list[TokenLogprob | None]:
         raise NotImplementedError
 
 
@@ -126,7 +128,7 @@ class Platform:
             _Pool(engine),  # type: ignore[arg-type]
             Metrics(),
         )
-        self.runner = Runner(database, lease_s=0.6, poll_s=0.05)
+        self.runner = Runner(database, poll_s=0.05)
         self.background = Background(self.calls, database, self.runner, hosts)
         self.service = ResponsesService(self.calls, database, self.background, hosts, keeping)
         faces = Responses(self.service), Conversations(ConversationsService(database, keeping))

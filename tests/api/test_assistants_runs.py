@@ -211,7 +211,7 @@ async def test_cancelled_while_it_writes(make: Make) -> None:
     )
     assert isinstance(begun, EventStream)
     reading = asyncio.create_task(read(begun))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while len(await platform.said(thread)) < 2:
             await asyncio.sleep(0.02)
     (run,) = (await platform.call("listRuns", thread_id=thread))["data"]
@@ -251,7 +251,7 @@ async def test_another_process_cancels_and_tells(make: Make) -> None:
     await worker.runner.start()
     thread, assistant = await worker.thread("Hi"), await worker.assistant()
     run = await worker.run(thread, assistant)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while len(await worker.said(thread)) < 2:
             await asyncio.sleep(0.02)
     await other.call("cancelRun", thread_id=thread, run_id=run["id"])
@@ -262,7 +262,7 @@ async def test_it_expires(make: Make) -> None:
     platform = make([PARIS], expires_s=2)
     await platform.runner.start()
     thread, run = await waiting(platform)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while (ended := await platform.call("getRun", thread_id=thread, run_id=run["id"]))["status"] != "expired":
             await asyncio.sleep(0.05)
     assert ended["required_action"] is None
@@ -341,10 +341,11 @@ async def test_the_process_dies_in_mid_stream(make: Make, monkeypatch: pytest.Mo
     monkeypatch.setattr("inhouse.api.assistants.running.PIECE_S", 0)
     first, second = make(["Hel", "lo"]), make(["Hello"])
     first.engine.gate = asyncio.Event()
+    first.runner._lease_us = 600_000
     await first.runner.start()
     thread = await first.thread("Hi")
     run = await first.run(thread, await first.assistant())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while len(await first.said(thread)) < 2:
             await asyncio.sleep(0.02)
     # As when it is killed: nothing more is written, and the lease runs out.
@@ -358,8 +359,7 @@ async def test_the_process_dies_in_mid_stream(make: Make, monkeypatch: pytest.Mo
     assert "message.incomplete" in names(told)
     assert names(told)[-1] == "run.completed"
     messages = (await second.call("listMessages", thread_id=thread, query="order=asc"))["data"]
-    # On a machine that is busy enough to lose a short lease, it is begun once more.
-    assert [each["status"] for each in (*messages[:2], messages[-1])] == ["completed", "incomplete", "completed"]
+    assert [each["status"] for each in messages] == ["completed", "incomplete", "completed"]
     assert messages[1]["content"][0]["text"]["value"] == "Hel"
     steps = await second.steps(thread, run["id"])
     assert (steps[0]["status"], steps[-1]["status"]) == ("failed", "completed")
@@ -368,7 +368,7 @@ async def test_the_process_dies_in_mid_stream(make: Make, monkeypatch: pytest.Mo
     # It only stood still, and wakes up: another has had the run.
     pieces = await second.database.read(lambda connection: store.events_from(connection, run["id"], 0))
     first.engine.gate.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while first.runner._running:
             await asyncio.sleep(0.02)
     assert pieces == await second.database.read(lambda connection: store.events_from(connection, run["id"], 0))
@@ -395,12 +395,12 @@ async def test_a_deleted_thread_ends_its_run_and_its_stream(make: Make) -> None:
     await platform.runner.start()
     thread, assistant = await platform.thread("Hi"), await platform.assistant()
     reading = asyncio.create_task(platform.told("createRun", {"assistant_id": assistant}, thread_id=thread))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not platform.engine.open:
             await asyncio.sleep(0.02)
     await platform.call("deleteThread", thread_id=thread)
     await reading
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while platform.engine.open:
             await asyncio.sleep(0.02)
     with pytest.raises(NotFound, match=f"No thread found with id '{thread}'."):

@@ -141,7 +141,7 @@ async def create(client: AsyncOpenAI, lines: Any, endpoint: Any = CHAT, **more: 
 
 
 async def until(client: AsyncOpenAI, id: str, wanted: Callable[[Batch], bool]) -> Batch:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             batch = await client.batches.retrieve(id)
             if wanted(batch):
@@ -165,7 +165,7 @@ async def count(walk: Walk, query: Any) -> int:
 
 async def nothing_is_left(walk: Walk) -> None:
     """The queue's account, the results and the jobs of ended batches."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         left = [select(func.count()).select_from(table) for table in (enqueued_batches, batch_results)]
         for each in (*left, select(func.count()).select_from(jobs).where(jobs.c.kind != storage_fees.KIND)):
             while await count(walk, each):
@@ -177,7 +177,7 @@ async def expire(walk: Walk, batch_id: str) -> None:
     job = jobs.c.id == job_id(batch_id, "expire")
     await walk.platform.database.write(lambda connection: connection.execute(update(jobs).where(job).values(due_at=0)))
     walk.platform.jobs.wake()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await count(walk, select(func.count()).select_from(jobs).where(job)):
             await asyncio.sleep(0.02)
 
@@ -368,7 +368,7 @@ async def test_expiry(walk: Walk, client: AsyncOpenAI, upstream: Upstream) -> No
     made = await create(client, [chat("first"), *(chat(f"c{number}") for number in range(500))])
     await until(client, made.id, lambda batch: batch.request_counts is not None and batch.request_counts.completed == 1)
     await expire(walk, made.id)
-    async with asyncio.timeout(20):  # what nobody has begun ends; which requests come first is a matter of luck
+    async with asyncio.timeout(120):  # what nobody has begun ends; which requests come first is a matter of luck
         while await open_parts(walk, made.id) != {part_of(text) for text in upstream.asked[1:]}:
             await asyncio.sleep(0.02)
     upstream.gate.set()
@@ -483,7 +483,7 @@ async def test_two_processes_share_a_batch(tmp_path: Path, postgres_url: str, up
         client = sdk(one, (await one.platform.access.create_key("test")).secret)
         made = await create(client, [chat(f"c{number}") for number in range(2000)])
         await until(client, made.id, lambda batch: batch.status == "in_progress")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while len(owners) < 2:
                 await asyncio.sleep(0.05)
         upstream.gate.set()

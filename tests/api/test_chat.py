@@ -309,8 +309,16 @@ async def test_a_client_that_leaves_stops_the_engine(walk: Walk, client: Client,
         ({"max_tokens": 1, "max_completion_tokens": 1}, "max_tokens", "at the same time is not supported"),
         ({"max_tokens": 32_769}, "max_tokens", "max_tokens is too large: 32769. This model supports at most 32768"),
         ({"max_completion_tokens": 10**9}, "max_completion_tokens", "max_completion_tokens is too large"),
-        ({"tool_choice": "auto"}, "tool_choice", "'tool_choice' is only allowed when 'tools' are specified"),
-        ({"parallel_tool_calls": True}, "parallel_tool_calls", "is only allowed when 'tools' are specified"),
+        (
+            {"tool_choice": "auto"},
+            "tool_choice",
+            "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+        ),
+        (
+            {"parallel_tool_calls": True},
+            "parallel_tool_calls",
+            "Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed when 'tools' are specified",
+        ),
         ({"function_call": "auto"}, "function_call", "is only allowed when 'functions' are specified"),
         (
             {"functions": [WEATHER], "tools": [{"type": "function", "function": WEATHER}]},
@@ -357,10 +365,35 @@ async def test_a_client_that_leaves_stops_the_engine(walk: Walk, client: Client,
             "'additionalProperties' is required",
         ),
         ({"logit_bias": {"x": 1}}, "logit_bias", "Invalid key in 'logit_bias': x"),
-        ({"reasoning_effort": "low"}, "reasoning_effort", "Unsupported parameter: 'reasoning_effort'"),
+        ({"reasoning_effort": "low"}, None, "Unrecognized request argument supplied: reasoning_effort"),
+        ({"web_search_options": {}}, None, "Web search options not supported with this model."),
         ({"verbosity": "low"}, "verbosity", "Unsupported value: 'verbosity' does not support 'low'"),
         ({"service_tier": "flex"}, "service_tier", "Invalid service_tier argument"),
-        ({"messages": [{"role": "assistant"}]}, "messages[0].content", "expected a string, got null"),
+        ({"messages": [{"role": "assistant"}]}, "messages.[0].content", "expected a string, got null"),
+        (
+            {"messages": [USER, {"role": "user", "content": None}]},
+            "messages.[1].content",
+            "Invalid value for 'content': expected a string, got null.",
+        ),
+        ({"messages": [{"role": "system", "content": None}]}, "messages.[0].content", "expected a string, got null"),
+        (
+            {"messages": [{"role": ["user"], "content": None}]},
+            "messages[0].role",
+            "Invalid type for 'messages[0].role'",
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "tool_calls": [{"id": "a", "type": "function", "function": {"name": "a.b", "arguments": "{}"}}],
+                    },
+                    {"role": "tool", "tool_call_id": "a", "content": "r"},
+                ]
+            },
+            "messages[0].tool_calls[0].function.name",
+            "Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.",
+        ),
         (
             {"messages": [{"role": "assistant", "audio": {"id": "a"}}]},
             "messages[0].audio.id",
@@ -373,11 +406,27 @@ async def test_a_client_that_leaves_stops_the_engine(walk: Walk, client: Client,
         ),
     ],
 )
-async def test_what_does_not_go_together(client: Client, more: dict[str, Any], param: str, words: str) -> None:
+async def test_what_does_not_go_together(client: Client, more: dict[str, Any], param: str | None, words: str) -> None:
     answer = await client.post(PATH, {**ask(), **more})
     error = answer.json()["error"]
     assert (answer.status, error["type"], error["param"]) == (400, "invalid_request_error", param)
     assert words in error["message"]
+
+
+async def test_what_helpers_of_the_sdks_add_to_a_message_is_taken(client: Client) -> None:
+    function = {"name": "f", "arguments": "{}", "parsed_arguments": {}}
+    made = {"id": "a", "type": "function", "index": 0, "function": function}
+    said = {"role": "assistant", "content": "{}", "parsed": {"x": 1}, "tool_calls": [made]}
+    answer = await client.post(PATH, ask(USER, said, {"role": "tool", "tool_call_id": "a", "content": "r"}))
+    assert answer.status == 200
+    for wrong, param in (
+        ({**USER, "parsed": None}, "messages[0].parsed"),
+        ({"role": "assistant", "tool_calls": [{**made, "nonsense": 1}]}, "messages[0].tool_calls[0].nonsense"),
+        ({"role": "assistant", "tool_calls": [1]}, "messages[0].tool_calls[0]"),
+        ({"role": "assistant", "tool_calls": {"index": 0}}, "messages[0].tool_calls"),
+    ):
+        refused = await client.post(PATH, ask(wrong))
+        assert (refused.status, refused.json()["error"]["param"]) == (400, param)
 
 
 def called(*ids: str) -> dict[str, Any]:

@@ -212,6 +212,14 @@ async def test_refusals_and_failures_of_a_handler(app: Dispatcher) -> None:
     assert logs[0]["exc_info"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_database_that_is_away_is_worth_trying_again(app: Dispatcher, stream: bool) -> None:
+    answer = await call(app, "POST", "/v1/things", post(how="away", stream=stream))
+    assert (answer.status, answer.error["code"]) == (503, "server_is_overloaded")
+    assert answer.headers["retry-after"] == "1"
+    assert b"hunter2" not in answer.body
+
+
 async def test_stream(app: Dispatcher, things: Things) -> None:
     answer = await call(app, "POST", "/v1/things", post(stream=True))
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"

@@ -83,7 +83,7 @@ async def test_client_leaves_in_mid_stream(things: Things, app: Dispatcher, serv
         await reader.readuntil(b'{"id":"b"')
         await things.began.wait()
         writer.close()
-        await asyncio.wait_for(things.ended.wait(), 30)
+        await asyncio.wait_for(things.ended.wait(), 120)
         await asyncio.sleep(0.05)
     assert things.log == ["closed"]
 
@@ -94,7 +94,7 @@ async def test_client_leaves_before_the_first_event(things: Things, app: Dispatc
         _, writer = await raw_post(port, post(stream=True, how="silent"))
         await asyncio.sleep(0.1)
         writer.close()
-        await asyncio.wait_for(things.ended.wait(), 30)
+        await asyncio.wait_for(things.ended.wait(), 120)
     assert things.log == ["closed"]
 
 
@@ -106,7 +106,7 @@ async def test_client_leaves_while_a_handler_waits(things: Things, app: Dispatch
         await things.began.wait()
         await asyncio.sleep(pause)
         writer.close()
-        await asyncio.wait_for(things.ended.wait(), 30)
+        await asyncio.wait_for(things.ended.wait(), 120)
     assert things.log == ["cancelled"]
 
 
@@ -129,7 +129,7 @@ async def test_connection_is_reused_after_a_watched_request(things: Things, app:
         request = asyncio.create_task(session.post(url, json={"name": "n", "how": "waits"}))
         await things.began.wait()
         request.cancel()
-        await asyncio.wait_for(things.ended.wait(), 30)
+        await asyncio.wait_for(things.ended.wait(), 120)
     assert things.log == ["released", "closed"] * 3 + ["cancelled"]
 
 

@@ -109,7 +109,7 @@ async def test_a_client_that_leaves_while_it_waits(make: Make, streamable: MCPSe
 
 
 async def reached(proxy: Between, platform: Platform, stage: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not (platform.engine.prompts if stage == "writing" else proxy.reached.is_set()):
             await asyncio.sleep(0.01)
 

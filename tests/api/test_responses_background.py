@@ -47,7 +47,7 @@ async def status_of(platform: Platform, response_id: str) -> str:
 
 
 async def ended(platform: Platform, response_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             response: dict[str, Any] = await platform.call("getResponse", response_id=response_id)
             if response["status"] not in LIVE:
@@ -56,7 +56,7 @@ async def ended(platform: Platform, response_id: str) -> dict[str, Any]:
 
 
 async def told(platform: Platform, response_id: str, query: str = "") -> list[dict[str, Any]]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         found: list[dict[str, Any]] = await platform.call(
             "getResponse", response_id=response_id, query=f"stream=true{query}"
         )
@@ -65,7 +65,7 @@ async def told(platform: Platform, response_id: str, query: str = "") -> list[di
 
 async def under_way(platform: Platform, response_id: str) -> None:
     """Until the first text is stored."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while await status_of(platform, response_id) != "in_progress":
             await asyncio.sleep(0.02)
 
@@ -218,7 +218,7 @@ async def test_who_lost_its_lease_tells_nothing_more(
 
     await database.write(take)
     platform.engine.gate.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while platform.engine.open:
             await asyncio.sleep(0.02)
     await platform.runner.stop()
@@ -268,7 +268,7 @@ async def test_it_can_be_deleted_while_it_is_made(make: Make) -> None:
     response_id = await submit(platform)
     await under_way(platform, response_id)
     await platform.call("deleteResponse", response_id=response_id)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while platform.engine.open:
             await asyncio.sleep(0.02)
     with pytest.raises(NotFound):

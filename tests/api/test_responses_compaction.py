@@ -160,7 +160,7 @@ async def test_a_long_conversation_is_compacted_before_the_answer(make: Make, ho
     else:
         await platform.runner.start()
         queued = await platform.call("createResponse", {**body, "background": True})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while (response := await platform.call("getResponse", response_id=queued["id"]))["status"] != "completed":
                 await asyncio.sleep(0.02)
     assert [item["type"] for item in response["output"]] == ["compaction", "message"]

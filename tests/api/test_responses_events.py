@@ -350,6 +350,13 @@ async def test_a_response_is_kept_before_its_end_is_told(make: Make) -> None:
         ({"input": "Hi", "tools": [TOOL, TOOL]}, InvalidRequest, "tools", None),
         ({"input": "Hi", "tool_choice": "required"}, InvalidRequest, "tool_choice", None),
         ({"input": "Hi", "tool_choice": {"type": "function", "name": "x"}}, InvalidRequest, "tool_choice", None),
+        ({"input": "Hi", "prompt_cache_key": "k" * 65}, InvalidRequest, "prompt_cache_key", "string_above_max_length"),
+        (
+            {"input": [{"role": "assistant", "content": [{"type": "input_text", "text": "x"}]}]},
+            InvalidRequest,
+            "input[0].content[0]",
+            "invalid_value",
+        ),
         ({"input": "Hi", "background": True, "store": False}, InvalidRequest, "store", None),
         ({"input": "Hi", "prompt": {"id": "pmpt_1"}}, NotFound, "prompt.id", None),
         ({"input": "Hi", "reasoning": {"effort": "low"}}, InvalidRequest, "reasoning.effort", "unsupported_parameter"),

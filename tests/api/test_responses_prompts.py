@@ -91,7 +91,7 @@ async def test_a_background_response_keeps_its_version(platform: Platform, promp
     queued = await platform.call("createResponse", body)
     await prompts.add_version(PROJECT, id, says("Second."), publish=True)
     await platform.runner.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while (told := await platform.call("getResponse", response_id=queued["id"]))["status"] != "completed":
             await asyncio.sleep(0.02)
     assert platform.engine.prompts == ["system: First one."]

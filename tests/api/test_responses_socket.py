@@ -94,7 +94,7 @@ def serve(database: Database) -> Serve:
 async def turn(connection: Any) -> list[dict[str, Any]]:
     """Events until the end of a response."""
     told = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             event = json.loads(await connection.recv_bytes())
             told.append(event)
@@ -103,20 +103,20 @@ async def turn(connection: Any) -> list[dict[str, Any]]:
 
 
 async def answer(connection: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         told: dict[str, Any] = json.loads(await connection.recv())
     return told
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def cancelled(served: Any, response_id: str) -> None:
     """Until a response is stored as cancelled."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             try:
                 stored = await served.platform.call("getResponse", response_id=response_id)
@@ -249,7 +249,8 @@ async def test_errors_are_events_and_the_connection_lives_on(serve: Serve) -> No
             ("[1]", None, None),
             ('"text"', None, None),
             ("{}", "type", "invalid_value"),
-            ('{"type": "response.steer"}', "type", "invalid_value"),
+            ('{"type": "response.steer"}', "previous_response_id", "missing_required_parameter"),
+            ('{"type": "response.stop", "input": "response.steer"}', "type", "invalid_value"),
             ('{"type": "response.create", "nonsense": 1}', "nonsense", "unknown_parameter"),
             ('{"type": "response.create", "stream_id": "no spaces"}', "stream_id", None),
             ('{"type": "response.create", "background": true}', "background", "unsupported_parameter"),
@@ -269,6 +270,27 @@ async def test_errors_are_events_and_the_connection_lives_on(serve: Serve) -> No
             while (told := await answer(connection))["type"] not in ("response.completed", "response.failed", "error"):
                 pass
             assert told["type"] == expected, told
+
+
+async def test_what_a_response_cannot_be_told_any_more_comes_back(serve: Serve) -> None:
+    async with serve(["Hi"]) as served:
+        served.engine.gate = asyncio.Event()
+        async with served.client.responses.connect() as connection:
+            await connection.response.create(model="gpt-4.1", input="Hi")
+            created = (await connection.recv()).response
+            told = [{"type": "message", "role": "user", "content": "Shorter"}]
+            await connection.response.steer(previous_response_id=created.id, input=told)
+            kinds = []
+            async for event in connection:
+                kinds.append(event.type)
+                if event.type == "response.steer.failed":
+                    assert (event.error.code, event.error.type) == ("steering_not_supported", "invalid_request_error")
+                    assert event.steer.previous_response_id == created.id
+                    assert [item.to_dict() for item in event.steer.input] == told
+                    served.engine.gate.set()
+                if event.type == "response.completed":
+                    break
+            assert kinds.count("response.steer.failed") == 1, "what is being made goes on"
 
 
 async def test_the_handshake_is_authenticated(serve: Serve) -> None:

@@ -286,6 +286,37 @@ async def test_the_items_of_a_conversation(platform: Platform) -> None:
         )
 
 
+async def test_no_two_items_of_a_conversation_have_one_id(platform: Platform) -> None:
+    """Or pages after it would come again and again, and deleting one would delete both."""
+    item = {"type": "message", "id": "msg_a", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]}
+    conversation = (await platform.call("createConversation", {"items": [item]}))["id"]
+    for operation, path in (("createConversationItems", {"conversation_id": conversation}), ("createConversation", {})):
+        with pytest.raises(InvalidRequest) as refused:
+            await platform.call(operation, {"items": [item] * 2 if not path else [item]}, **path)
+        assert (refused.value.param, refused.value.code) == ("items", None)
+        assert refused.value.message.startswith("Duplicate item found with id msg_a. Remove duplicate items")
+    with pytest.raises(InvalidRequest, match="Duplicate item found with id msg_a"):
+        await platform.call("createResponse", {"input": [item], "conversation": conversation})
+    first = await platform.call("createResponse", {"input": "Hi"})
+    again = {"input": [*first["output"], {"role": "user", "content": "x"}]}
+    await platform.call("createResponse", again)
+    with pytest.raises(InvalidRequest, match="Duplicate item found"):
+        await platform.call("createResponse", {**again, "previous_response_id": first["id"]})
+
+    await platform.call("deleteConversationItem", conversation_id=conversation, item_id="msg_a")
+    added = await platform.call("createConversationItems", {"items": [item]}, conversation_id=conversation)
+    assert added["first_id"] == "msg_a"
+
+
+async def test_counting_reads_items_that_are_named(platform: Platform) -> None:
+    first = await platform.call("createResponse", {"input": "Hi"})
+    named = {"model": "gpt-4.1", "input": [{"type": "item_reference", "id": first["output"][0]["id"]}]}
+    told = {"model": "gpt-4.1", "input": first["output"]}
+    assert await platform.call("Getinputtokencounts", named) == await platform.call("Getinputtokencounts", told)
+    with pytest.raises(NotFound):
+        await platform.call("Getinputtokencounts", {"model": "gpt-4.1", "input": [{"id": "msg_none"}]})
+
+
 async def test_a_deleted_conversation_leaves_its_responses(platform: Platform) -> None:
     conversation = (await platform.call("createConversation", {"items": [{"role": "user", "content": "x"}]}))["id"]
     response = await platform.call("createResponse", {"input": "Hi", "conversation": conversation})

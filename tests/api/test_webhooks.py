@@ -45,7 +45,7 @@ async def listen(database: Database, *types: str, project: str = "proj_one") -> 
 
 async def recorded(webhooks: Webhooks, count: int, project: str = "proj_one") -> list[tuple[str, Any]]:
     """Types and data of the first events, oldest first."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         found: list[Delivery] = []
         while len(found) < count:
             await asyncio.sleep(0.02)

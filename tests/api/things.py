@@ -8,12 +8,19 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
+import psycopg
+from sqlalchemy.exc import OperationalError
 
 from inhouse.api.operation import Download, Request, operation
 from inhouse.kit.errors import NotFound, RateLimited, Unauthenticated
 from inhouse.kit.sse import EventStream
 
 KEY = {"authorization": "Bearer good"}
+
+
+def away() -> OperationalError:
+    """What a query raises while PostgreSQL is not there."""
+    return OperationalError("SELECT 1", {}, psycopg.OperationalError("connection to hunter2 failed"))
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -71,6 +78,8 @@ class Things:
         match body.how:
             case "crash":
                 raise RuntimeError("secret detail")
+            case "away":
+                raise away()
             case "refused":
                 raise RateLimited("Slow down.", code="rate_limit_exceeded", headers={"retry-after": "3"})
             case "waits":

@@ -8,6 +8,8 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,23 @@ async def authenticated(tmp_path: Path, secret: str) -> Any:
 
 
 # keys
+
+
+def test_ids_are_whole_on_a_narrow_terminal(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or nobody could revoke the key that is listed."""
+    secret = run("keys", "create", "for CI").stdout.strip()
+    monkeypatch.setattr(common.out, "width", 80)
+    assert asyncio.run(authenticated(tmp_path, secret)).key_id in run("keys", "list").stdout
+
+
+def test_a_row_is_a_line_in_a_pipe(run: Run, tmp_path: Path) -> None:
+    """As under a service manager, which gives no width."""
+    name = "a name that takes more than a line of the terminals of old, as names of keys may well do"
+    run("keys", "create", name)
+    environment = {each: value for each, value in os.environ.items() if each != "COLUMNS"}
+    command = [sys.executable, "-m", "inhouse.cli", "keys", "list"]
+    listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert [line for line in listed.splitlines() if name in line and "valid" in line]
 
 
 def test_a_key_is_made_listed_and_revoked(run: Run, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.chromium import BROWSER, Page, chromium
+from tests.chromium import BROWSER, Tab, chromium
 from tests.ecosystem.model import rule_model
 
-from .seeding import ADA, PASSWORD, Seeded, new_server, start
+from .seeding import Seeded, new_server, sign_in, start
 
 
 @pytest.fixture(scope="session")
@@ -28,21 +28,17 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def tab(seeded: Seeded) -> AsyncIterator[Page]:
+async def tab(seeded: Seeded) -> AsyncIterator[Tab]:
     """A browser that Ada, the owner, is signed in with."""
-    async with chromium() as page:
-        await page.open(f"{seeded.root}/sign-in")
-        await page.fill("[name=email]", ADA)
-        await page.fill("[name=password]", PASSWORD)
-        await page.evaluate("document.querySelector('[name=password]').form.requestSubmit()")
-        await page.until("location.pathname === '/dashboard'")
-        yield page
+    async with chromium() as tab:
+        await sign_in(tab, seeded.root)
+        yield tab
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots are kept: the folder that INHOUSE_ARTIFACTS names, for who wants to look at them."""
-    named = os.environ.get("INHOUSE_ARTIFACTS")
+    """Where screenshots are kept: the folder that ARTIFACTS_DIR names, for who wants to look at them."""
+    named = os.environ.get("ARTIFACTS_DIR")
     folder = Path(named).resolve() if named else tmp_path_factory.mktemp("pictures")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -8,6 +8,7 @@ import secrets
 from typing import Any
 
 import httpx2
+from tests.chromium import Tab
 from tests.official.running import CHAT, FAST, Server, until
 
 PASSWORD = "correct horse battery"
@@ -24,13 +25,13 @@ Whoever leaves last turns off the lights and locks the door.
 
 
 class Seeded:
-    """What was made. ``store``, ``response``, ``completion`` are ids."""
+    """What was made. ``store``, ``response``, ``completion``, ``batch``, ``user`` are ids."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.root = server.base_url.removesuffix("/v1")
         self.admin = server.settings["admin_key"]
-        self.store = self.response = self.completion = self.invite = ""
+        self.store = self.response = self.completion = self.invite = self.batch = self.user = ""
 
     def client(self) -> httpx2.Client:
         return httpx2.Client(base_url=self.root, timeout=60)
@@ -76,6 +77,7 @@ def start(server: Server, upstream: str | None) -> Seeded:
     server.start()
     seeded = Seeded(server)
     seeded.first_account()
+    seeded.user = seeded.administer("GET", "/organization/users")["data"][0]["id"]
     seeded.administer("POST", "/organization/projects", {"name": "Website"})
     project = seeded.administer("GET", "/organization/projects")["data"][0]["id"]
     seeded.invite = seeded.administer(
@@ -114,7 +116,7 @@ def start(server: Server, upstream: str | None) -> Seeded:
     requests = {"file": ("requests.jsonl", "\n".join(lines).encode())}
     asked = seeded.ask("POST", "/files", files=requests, data={"purpose": "batch"})["id"]
     batch = {"input_file_id": asked, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
-    seeded.ask("POST", "/batches", batch)
+    seeded.batch = seeded.ask("POST", "/batches", batch)["id"]
     path = f"/vector_stores/{seeded.store}"
     until(lambda: seeded.ask("GET", path)["file_counts"]["in_progress"] == 0, "the file is never taken in")
     return seeded
@@ -123,3 +125,12 @@ def start(server: Server, upstream: str | None) -> Seeded:
 def new_server(folder: Any) -> Server:
     admin = f"sk-admin-{secrets.token_urlsafe(32)}"
     return Server(folder, admin_key=admin, engines__preload="", engines__pull="false", limits__tier="auto")
+
+
+async def sign_in(tab: Tab, root: str) -> None:
+    """As Ada, the owner."""
+    await tab.open(f"{root}/sign-in")
+    await tab.page.fill("[name=email]", ADA)
+    await tab.page.fill("[name=password]", PASSWORD)
+    await tab.page.keyboard.press("Enter")
+    await tab.until("location.pathname === '/dashboard'")

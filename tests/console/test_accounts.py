@@ -205,6 +205,20 @@ async def test_a_link_of_the_command_line_is_for_who_is_known(running: Running) 
     assert (await ada.get("/dashboard")).status_code == 303
 
 
+async def test_a_new_password_ends_the_links_that_could_choose_another(running: Running) -> None:
+    here, accounts = await owner(running), running.platform.console.accounts
+    forgotten = [await accounts.link_of_address("ada@example.com") for _ in range(3)]
+    assert await accounts.see(forgotten[2]) is not None
+    assert (await redeem(running.browser(), forgotten[0], "a third good phrase")).status_code == 303
+    assert [await accounts.see(token) for token in forgotten] == [None] * 3
+    left = await accounts.link_of_address("ada@example.com")
+    await sign_in(here, "ada@example.com", "a third good phrase")
+    fields = {"do": "password", "password": "a fourth good phrase", "again": "a fourth good phrase"}
+    csrf = await here.token("/account")
+    await here.post("/account", csrf=csrf, before="a third good phrase", **fields)
+    assert await accounts.see(left) is None
+
+
 async def test_secure_where_the_browser_speaks_https(running: Running) -> None:
     browser = running.browser()
     answer = await browser.client.get("/sign-in", headers={"x-forwarded-proto": "https"})
@@ -231,3 +245,27 @@ async def test_passwords_are_slow_to_guess_and_brought_up_to_date(running: Runni
     assert await accounts.check("ada@example.com", PASSWORD) is not None
     kept = await running.platform.database.read(lambda c: c.execute(select(user_passwords.c.hash)).scalar_one())
     assert "m=65536,t=3,p=4" in kept
+
+
+async def test_an_owner_cannot_take_it_from_themselves(running: Running) -> None:
+    ada = await owner(running)
+    csrf = await ada.token("/account")
+    mine = (await ada.api("GET", "/organization/users", csrf)).json()["data"][0]["id"]
+    for change in ({"do": "role", "role": "reader"}, {"do": "role", "role": ""}, {"do": "remove"}):
+        answer = await ada.post("/dashboard/members", csrf=csrf, user=mine, **change)
+        assert (answer.status_code, "another owner can" in answer.text) == (400, True), change
+    assert "owner of the organization" in (await ada.get("/account")).text
+    bob = await invited(running, ada, "bob@example.com")
+    # Who signed in with an account is told what helps: not a key.
+    page = await bob.get("/dashboard/files")
+    assert (page.status_code, "You are in no project yet" in page.text, "Add a project" in page.text) == (
+        403,
+        True,
+        False,
+    )
+    users = (await ada.api("GET", "/organization/users", csrf)).json()["data"]
+    his = next(each["id"] for each in users if each["email"] == "bob@example.com")
+    changed = await ada.post("/dashboard/members", csrf=csrf, user=his, do="role", role="owner")
+    assert changed.status_code == 303
+    token = await bob.token("/account")
+    assert (await bob.post("/dashboard/members", csrf=token, user=mine, do="role", role="reader")).status_code == 303

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.chromium import Page
+from tests.chromium import Tab
 from tests.official.running import FAST
 
 from .seeding import Seeded
@@ -33,18 +33,17 @@ FOCUSED = """(() => {
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def keyboard(tab: Page) -> Page:
+async def keyboard(tab: Tab) -> Tab:
     await tab.shape(1440, 900)
-    await tab.ask("Emulation.setFocusEmulationEnabled", enabled=True)
     return tab
 
 
-async def stroke(tab: Page, name: str = "Tab", *, shift: bool = False) -> Any:
-    await tab.key(name, shift=shift)
+async def stroke(tab: Tab, name: str = "Tab", *, shift: bool = False) -> Any:
+    await tab.page.keyboard.press(f"Shift+{name}" if shift else name)
     return await tab.evaluate(FOCUSED)
 
 
-async def reach(tab: Page, data: str, *, shift: bool = False) -> None:
+async def reach(tab: Tab, data: str, *, shift: bool = False) -> None:
     """With Tab alone, in sight all the way."""
     for _ in range(MOST_STROKES):
         focused = await stroke(tab, shift=shift)
@@ -55,7 +54,7 @@ async def reach(tab: Page, data: str, *, shift: bool = False) -> None:
     raise AssertionError(f"{data} cannot be reached")
 
 
-async def test_tab_reaches_the_navigation(keyboard: Page, seeded: Seeded) -> None:
+async def test_tab_reaches_the_navigation(keyboard: Tab, seeded: Seeded) -> None:
     await keyboard.open(f"{seeded.root}/dashboard")
     links = await keyboard.evaluate("[...document.querySelectorAll('nav a')].map(each => each.getAttribute('href'))")
     assert {"/playground", "/docs", "/dashboard/usage"} <= set(links)
@@ -72,7 +71,7 @@ async def test_tab_reaches_the_navigation(keyboard: Page, seeded: Seeded) -> Non
     assert set(links) <= reached
 
 
-async def test_the_skip_link_leads_past_the_navigation(keyboard: Page, seeded: Seeded) -> None:
+async def test_the_skip_link_leads_past_the_navigation(keyboard: Tab, seeded: Seeded) -> None:
     await keyboard.open(f"{seeded.root}/dashboard")
     await stroke(keyboard)
     await stroke(keyboard, "Enter")
@@ -81,11 +80,11 @@ async def test_the_skip_link_leads_past_the_navigation(keyboard: Page, seeded: S
     assert await keyboard.evaluate("!!document.activeElement.closest('main')")
 
 
-async def test_the_playground_is_used_without_a_mouse(keyboard: Page, seeded: Seeded) -> None:
+async def test_the_playground_is_used_without_a_mouse(keyboard: Tab, seeded: Seeded) -> None:
     await keyboard.open(f"{seeded.root}/playground?model={FAST}")
     await keyboard.until("document.activeElement.id === 'say'")
     assert (await keyboard.evaluate(FOCUSED))["seen"]
-    await keyboard.ask("Input.insertText", text="Good morning")
+    await keyboard.page.keyboard.type("Good morning")
     await reach(keyboard, "send")
     await stroke(keyboard, "Enter")
     await keyboard.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")

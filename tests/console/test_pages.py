@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chromium import Page
+from tests.chromium import Tab
 
 from .seeding import Seeded
 
@@ -38,11 +38,13 @@ PAGES = {
     "keys": "/dashboard/keys",
     "projects": "/dashboard/projects",
     "members": "/dashboard/members",
+    "member": "/dashboard/members/{user}",
     "logs": "/dashboard/logs",
     "logs-responses": "/dashboard/logs?kind=responses",
     "log-response": "/dashboard/logs/{response}",
     "log-completion": "/dashboard/logs/{completion}",
     "batches": "/dashboard/batches",
+    "batch": "/dashboard/batches?batch={batch}",
     "files": "/dashboard/files",
     "stores": "/dashboard/stores",
     "store": "/dashboard/stores/{store}?q=coffee",
@@ -52,12 +54,12 @@ PAGES = {
 }
 # Every path of the site that is a page, so that none can be added without a picture.
 NOT_PAGES = re.compile(
-    r"/live$|^/static|^/console|^/sign-out|^/healthz|^/readyz|^/metrics|^/openapi|^/docs/images|/code$|^/account/|^/sign-in/|^/$"
+    r"/live$|^/static|^/console|^/sign-out|^/healthz|^/readyz|^/metrics|^/openapi|^/docs/images|/code$|/content$|\.csv$|^/account/|^/sign-in/|^/$"
 )
 
 
 @pytest.mark.parametrize("name", PAGES)
-async def test_a_page(name: str, tab: Page, seeded: Seeded, pictures: Path) -> None:
+async def test_a_page(name: str, tab: Tab, seeded: Seeded, pictures: Path) -> None:
     path = PAGES[name].format(**vars(seeded))
     expected = ["Failed to load resource: the server responded with a status of 404 (Not Found)"] * (name == "welcome")
     tab.problems.clear()
@@ -81,7 +83,7 @@ async def test_a_page(name: str, tab: Page, seeded: Seeded, pictures: Path) -> N
     assert tab.problems == expected
 
 
-async def violations(tab: Page, *rules: str) -> list[tuple[str, list[str]]]:
+async def violations(tab: Tab, *rules: str) -> list[tuple[str, list[str]]]:
     """What axe finds serious: the rule and where."""
     if not AXE.exists():
         pytest.skip(f"{AXE} is missing: `make test` installs it where there is npm")

@@ -208,6 +208,15 @@ async def test_a_key_is_made_shown_once_and_revoked(running: Running) -> None:
     assert (await user.get("/dashboard/files")).status_code == 303
 
 
+async def test_an_address_that_leads_nowhere_is_a_page_for_people(running: Running) -> None:
+    browser = running.browser()
+    for path in ("/nope", "/dashboard/nope", "/chat/completions"):
+        page = await browser.client.get(path, headers={"accept": "text/html,*/*"})
+        assert (page.status_code, "Nothing here" in page.text) == (404, True)
+        program = await browser.get(path)
+        assert (program.status_code, program.text) == (404, "Not Found")
+
+
 async def test_signing_out_ends_the_session_for_good(running: Running) -> None:
     browser = running.browser()
     await browser.sign_in(running.key)
@@ -289,7 +298,7 @@ async def test_one_batch_as_the_link_to_a_run_shows_it(running: Running) -> None
     assert shown.status_code == 200
     assert ids[0] in shown.text
     assert ids[1] not in shown.text
-    assert "data-live" not in shown.text, "else the whole list would take its place"
+    assert re.findall(r'data-live="([^"]+)"', shown.text) == [f"/dashboard/batches/live?batch={ids[0]}"]
     for browser, asked in ((theirs, ids[0]), (mine, "batch_none"), (mine, f"{ids[1]}/cancel"), (mine, "../files")):
         answer = await browser.get(f"/dashboard/batches?batch={asked}")
         assert answer.status_code == 404

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 
 import pytest
 from PIL import Image
-from tests.chromium import Page
+from playwright.async_api import Locator, expect
+from tests.chromium import Tab
 from tests.mcp_servers import MCPServer
 from tests.official.running import FAST
 
@@ -35,27 +35,41 @@ def numbers() -> Iterator[MCPServer]:
     server.stop()
 
 
-async def press(tab: Page, text: str, within: str = "document") -> None:
+async def unfolded(found: Locator) -> Locator:
+    """As a person gets to it: what is folded around it is opened."""
+    await found.wait_for(state="attached")
+    folds = found.locator("xpath=ancestor::details[not(@open)]")
+    while await folds.count():
+        await folds.first.locator("> summary").click()
+    return found
+
+
+async def press(tab: Tab, text: str, within: str = "main") -> None:
     """The first button that says this."""
-    said = (
-        f"[...{within}.querySelectorAll('button')].find(each => each.textContent.trim().startsWith({json.dumps(text)}))"
-    )
-    await tab.evaluate(f"{said}.click()")
+    saying = re.compile(rf"^\s*{re.escape(text)}")
+    await (await unfolded(tab.page.locator(within).locator("button").filter(has_text=saying).first)).click()
 
 
-async def loaded(tab: Page, condition: str) -> None:
+async def fill(tab: Tab, selector: str, text: str) -> None:
+    field = await unfolded(tab.page.locator(selector).first)
+    if await field.evaluate("field => field.tagName === 'SELECT'"):
+        await field.select_option(text)
+    else:
+        await field.fill(text)
+
+
+async def loaded(tab: Tab, condition: str) -> None:
     await tab.until(f"document.readyState === 'complete' && ({condition})")
 
 
-async def shown(tab: Page, selector: str = "main") -> str:
-    text: str = await tab.evaluate(f"document.querySelector({json.dumps(selector)}).innerText")
-    return text
+async def shown(tab: Tab, selector: str = "main") -> str:
+    return await tab.page.locator(selector).first.inner_text()
 
 
-async def test_an_invite_becomes_an_account(tab: Page, seeded: Seeded) -> None:
+async def test_an_invite_becomes_an_account(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/dashboard/members")
-    await tab.fill("[name=email]", "alan@example.com")
-    await press(tab, "Invite", "document.querySelector('main')")
+    await fill(tab, "[name=email]", "alan@example.com")
+    await press(tab, "Invite")
     await loaded(tab, "document.querySelector('.secret code')")
     link = await shown(tab, ".secret code")
     assert link.startswith(f"{seeded.root}/welcome?token=")
@@ -73,29 +87,28 @@ async def test_an_invite_becomes_an_account(tab: Page, seeded: Seeded) -> None:
     assert "ada@example.com" in await shown(tab)
 
 
-async def test_a_budget_is_set_and_lifted(tab: Page, seeded: Seeded) -> None:
-    group = "document.querySelector('[aria-label=\"Budget of Website\"]')"
+async def test_a_budget_is_set_and_lifted(tab: Tab, seeded: Seeded) -> None:
+    group = '[aria-label="Budget of Website"]'
     await tab.open(f"{seeded.root}/dashboard/budgets")
-    await tab.evaluate(f"{group}.querySelector('[name=dollars]').value = '12.345'")
+    await fill(tab, f"{group} [name=dollars]", "12.345")
     await press(tab, "Set the limit", group)
     await loaded(tab, "document.querySelector('.problem')")
     assert "whole cents" in await shown(tab, ".problem")
-    await tab.evaluate(f"{group}.querySelector('[name=dollars]').value = '$12.50'")
+    await fill(tab, f"{group} [name=dollars]", "$12.50")
     await press(tab, "Set the limit", group)
-    await loaded(tab, f"{group}?.innerText.includes('12.50')")
-    assert "$12.50 this month" in await tab.evaluate(f"{group}.innerText")
+    await expect(tab.page.locator(group)).to_contain_text("$12.50 this month")
     await press(tab, "Lift the limit", group)
-    await loaded(tab, f"{group}?.innerText.includes('No limit')")
+    await expect(tab.page.locator(group)).to_contain_text("No limit")
 
 
-async def test_credits_are_granted_and_ended(tab: Page, seeded: Seeded) -> None:
+async def test_credits_are_granted_and_ended(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/dashboard/budgets")
-    fold = "document.querySelector('.panel-fold')"
-    await tab.evaluate(f"{fold}.querySelector('[name=dollars]').value = '25.50'")
-    await tab.evaluate(f"{fold}.querySelector('[name=note]').value = 'To begin with'")
+    fold = ".panel-fold"
+    await fill(tab, f"{fold} [name=dollars]", "25.50")
+    await fill(tab, f"{fold} [name=note]", "To begin with")
     await press(tab, "Grant", fold)
     await loaded(tab, "document.querySelector('.tiles').innerText.includes('$25.')")
-    await tab.evaluate(f"{fold}.querySelector('[name=dollars]').value = '-5'")
+    await fill(tab, f"{fold} [name=dollars]", "-5")
     await press(tab, "Grant", fold)
     await loaded(tab, "document.querySelector('.tiles').innerText.includes('$20.')")
     await press(tab, "End;", fold)
@@ -107,7 +120,7 @@ async def test_credits_are_granted_and_ended(tab: Page, seeded: Seeded) -> None:
     assert {each["actor"]["session"]["user"]["email"] for each in entries} == {ADA}
 
 
-async def test_a_batch_is_followed_as_it_goes(tab: Page, seeded: Seeded) -> None:
+async def test_a_batch_is_followed_as_it_goes(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/dashboard/batches")
     before = await tab.evaluate("document.querySelectorAll('main tbody tr').length")
     await tab.evaluate("window.same = true")
@@ -122,49 +135,46 @@ async def test_a_batch_is_followed_as_it_goes(tab: Page, seeded: Seeded) -> None
     assert await tab.evaluate("window.same"), "the page was loaded again"
 
 
-async def test_a_file_is_uploaded_and_deleted(tab: Page, seeded: Seeded, tmp_path: Path) -> None:
+async def test_a_file_is_uploaded_and_deleted(tab: Tab, seeded: Seeded, tmp_path: Path) -> None:
     await tab.open(f"{seeded.root}/dashboard/files")
     await choose(tab, "[data-upload] [type=file]", tmp_path / "uploaded-here.md", b"# Notes")
-    await press(tab, "Upload", "document.querySelector('[data-upload]')")
-    row = "[...document.querySelectorAll('main tbody tr')].find(each => each.innerText.includes('uploaded-here.md'))"
-    await tab.until(row)
+    await press(tab, "Upload", "[data-upload]")
+    row = "main tbody tr:has-text('uploaded-here.md')"
     await press(tab, "Delete for good", row)
-    await loaded(tab, f"!{row}")
+    await expect(tab.page.locator(row)).to_have_count(0)
 
 
-async def test_an_operation_is_tried(tab: Page, seeded: Seeded) -> None:
+async def test_an_operation_is_tried(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/reference/chat")
-    part = "document.querySelector('[data-path=\"/chat/completions\"][data-method=POST]')"
-    await tab.evaluate(f"{part}.open = true")
+    part = '[data-path="/chat/completions"][data-method=POST]'
     await press(tab, "Send", part)
-    await tab.until(f"/^\\d/.test({part}.querySelector('[data-status]').textContent)")
-    assert (await tab.evaluate(f"{part}.querySelector('[data-status]').textContent")).startswith("200 ")
-    answer = json.loads(await tab.evaluate(f"{part}.querySelector('[data-answer]').textContent"))
+    await expect(tab.page.locator(f"{part} [data-status]")).to_have_text(re.compile(r"^200 "))
+    answer = json.loads(await shown(tab, f"{part} [data-answer]"))
     assert answer["choices"][0]["message"]["content"]
-    curl = await tab.evaluate(f"{part}.querySelector('[data-curl]').textContent")
+    curl = await tab.page.locator(f"{part} [data-curl]").text_content() or ""
     assert json.loads(run(["bash", "-c", curl.replace("curl ", "curl -sS ", 1)], seeded))["object"] == "chat.completion"
-    path = "document.querySelector('[data-path=\"/chat/completions/{completion_id}\"][data-method=GET]')"
-    await tab.evaluate(f"{path}.querySelector('[data-path-value]').value = 'chatcmpl-nope'")
+    path = '[data-path="/chat/completions/{completion_id}"][data-method=GET]'
+    await fill(tab, f"{path} [data-path-value]", "chatcmpl-nope")
     await press(tab, "Send", path)
-    await tab.until(f"/^404/.test({path}.querySelector('[data-status]').textContent)")
+    await expect(tab.page.locator(f"{path} [data-status]")).to_have_text(re.compile(r"^404"))
 
 
-async def test_the_playground_sends_files_and_searches_in_stores(tab: Page, seeded: Seeded, tmp_path: Path) -> None:
+async def test_the_playground_sends_files_and_searches_in_stores(tab: Tab, seeded: Seeded, tmp_path: Path) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
     await tab.until("document.querySelectorAll('[data-set=store-id] option').length > 1")
-    await tab.fill("[data-set=store-id]", seeded.store)
+    await fill(tab, "[data-set=store-id]", seeded.store)
     await choose(tab, "[data-file]", tmp_path / "memo.md", HANDBOOK)
     await tab.until("document.querySelector('[data-attached] button')")
-    await tab.fill("[data-say]", "When is the coffee machine cleaned?")
-    await press(tab, "Show code", "document.querySelector('[data-play]')")
+    await fill(tab, "[data-say]", "When is the coffee machine cleaned?")
+    await press(tab, "Show code", "[data-play]")
     await tab.until("document.querySelector('[data-dialog]').open")
     code = {}
     for language in ("python", "javascript", "curl"):
-        await tab.evaluate(f"document.querySelector('[data-language={language}]').click()")
+        await tab.page.click(f"[data-language={language}]")
         code[language] = await shown(tab, "[data-shown]")
         assert "file_search" in code[language]
         assert seeded.store in code[language]
-    await tab.evaluate("document.querySelector('[data-dialog]').close()")
+    await tab.page.keyboard.press("Escape")
     assert run([sys.executable, "-c", code["python"]], seeded)
     assert "response.completed" in run(["bash", "-c", code["curl"]], seeded)
     if (JAVASCRIPT / "node_modules" / "openai").is_dir():
@@ -172,7 +182,7 @@ async def test_the_playground_sends_files_and_searches_in_stores(tab: Page, seed
             program.write(code["javascript"])
             program.flush()
             assert run(["node", program.name], seeded)
-    await press(tab, "Send", "document.querySelector('[data-composer]')")
+    await press(tab, "Send", "[data-composer]")
     await tab.until("!document.querySelector('[data-send]').disabled")
     talk = await shown(tab, "[data-talk]")
     assert "[memo.md]" in talk
@@ -182,21 +192,21 @@ async def test_the_playground_sends_files_and_searches_in_stores(tab: Page, seed
 
 
 async def test_what_an_mcp_server_may_run_is_asked_in_the_playground(
-    tab: Page, seeded: Seeded, numbers: MCPServer
+    tab: Tab, seeded: Seeded, numbers: MCPServer
 ) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
-    await tab.fill("[data-set=mcp-url]", numbers.url)
-    await tab.fill("[data-set=mcp-label]", "numbers")
+    await fill(tab, "[data-set=mcp-url]", numbers.url)
+    await fill(tab, "[data-set=mcp-label]", "numbers")
     for choice, after, calls in (("Refuse", "→ refused", []), ("Allow", "→ allowed", ["add"])):
-        await press(tab, "Clear", "document.querySelector('[data-composer]')")
-        await tab.fill("[data-say]", "What is 20 and 22?")
-        await press(tab, "Send", "document.querySelector('[data-composer]')")
+        await press(tab, "Clear", "[data-composer]")
+        await fill(tab, "[data-say]", "What is 20 and 22?")
+        await press(tab, "Send", "[data-composer]")
         await tab.until("document.querySelector('.say-tool button')")
         asked = await shown(tab, ".say-tool")
         assert asked.startswith("May numbers run this?")
         assert json.loads(re.search(r"add\((.*)\)", asked)[1]) == {"a": 20, "b": 22}  # type: ignore[index]
         assert numbers.seen()["calls"] == []
-        await press(tab, choice, "document.querySelector('.say-tool')")
+        await press(tab, choice, ".say-tool")
         await tab.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")
         talk = await shown(tab, "[data-talk]")
         assert after in talk
@@ -205,47 +215,47 @@ async def test_what_an_mcp_server_may_run_is_asked_in_the_playground(
         assert not await tab.evaluate("document.querySelector('.say-error')")
 
 
-async def test_functions_are_answered_by_hand_in_the_playground(tab: Page, seeded: Seeded) -> None:
+async def test_functions_are_answered_by_hand_in_the_playground(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
-    await press(tab, "Put in an example", "document.querySelector('[data-play]')")
+    await press(tab, "Put in an example", "[data-play]")
     await say(tab, "What is the weather in Paris?")
     await tab.until("document.querySelector('.say-tool form input') === document.activeElement")
     assert await shown(tab, ".say-tool .call") == 'get_weather({"city": "Paris"})'
     assert not await tab.evaluate("document.querySelector('.say-assistant')")
-    await tab.fill(".say-tool input", "18 degrees and rain")
-    await press(tab, "Give back", "document.querySelector('.say-tool')")
+    await fill(tab, ".say-tool input", "18 degrees and rain")
+    await press(tab, "Give back", ".say-tool")
     await tab.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")
     talk = await shown(tab, "[data-talk]")
     assert "→ 18 degrees and rain" in talk
     assert "tool said '18 degrees and rain' in message 3" in talk
 
 
-async def test_more_parameters_go_with_the_request(tab: Page, seeded: Seeded) -> None:
+async def test_more_parameters_go_with_the_request(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
-    await press(tab, "Put in an example", "document.querySelector('[data-play]')")
+    await press(tab, "Put in an example", "[data-play]")
     for more, problem in (
         ("{tool_choice}", "The text under More parameters is not JSON: "),
         ('["none"]', "More parameters are not a JSON object."),
     ):
-        await tab.fill("[data-set=more]", more)
+        await fill(tab, "[data-set=more]", more)
         await say(tab, "What is the weather in Paris?")
         assert (await shown(tab, "[data-problem]")).startswith(problem)
         assert not await tab.evaluate("document.querySelector('[data-talk]').children.length")
-    await tab.fill("[data-set=more]", '{"tool_choice": "maybe"}')
+    await fill(tab, "[data-set=more]", '{"tool_choice": "maybe"}')
     await say(tab, "What is the weather in Paris?")
     await tab.until("document.querySelector('.say-error')")
     assert "Invalid value: 'maybe'" in await shown(tab, ".say-error")
     await tab.until("!document.querySelector('[data-send]').disabled")
-    await press(tab, "Clear", "document.querySelector('[data-composer]')")
+    await press(tab, "Clear", "[data-composer]")
     # A model that follows rules would call the function: that it does not is what the parameter says.
-    await tab.fill("[data-set=more]", '{"tool_choice": "none", "stream": false}')
+    await fill(tab, "[data-set=more]", '{"tool_choice": "none", "stream": false}')
     await say(tab, "What is the weather in Paris?")
     await tab.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")
     assert "user said 'What is the weather in Paris?'" in await shown(tab, ".say-assistant")
     assert not await tab.evaluate("document.querySelector('.say-tool, .say-error')")
 
 
-async def test_an_image_is_sent_or_refused_with_a_reason(tab: Page, seeded: Seeded, tmp_path: Path) -> None:
+async def test_an_image_is_sent_or_refused_with_a_reason(tab: Tab, seeded: Seeded, tmp_path: Path) -> None:
     """An upstream gets it; weights of this machine read text only, and say so."""
     picture = BytesIO()
     Image.new("RGB", (8, 8), "red").save(picture, "PNG")
@@ -260,16 +270,15 @@ async def test_an_image_is_sent_or_refused_with_a_reason(tab: Page, seeded: Seed
         assert ("user said 'What is it?'" if model == FAST else "only supported by certain models") in told, told
 
 
-async def say(tab: Page, text: str) -> None:
-    await tab.fill("[data-say]", text)
-    await press(tab, "Send", "document.querySelector('[data-composer]')")
+async def say(tab: Tab, text: str) -> None:
+    await fill(tab, "[data-say]", text)
+    await press(tab, "Send", "[data-composer]")
 
 
-async def choose(tab: Page, selector: str, file: Path, content: bytes) -> None:
+async def choose(tab: Tab, selector: str, file: Path, content: bytes) -> None:
     """As a person who picks a file in the browser's dialog."""
     file.write_bytes(content)
-    found: dict[str, Any] = await tab.ask("Runtime.evaluate", expression=f"document.querySelector('{selector}')")
-    await tab.ask("DOM.setFileInputFiles", files=[str(file)], objectId=found["result"]["objectId"])
+    await tab.page.set_input_files(selector, file)
 
 
 def run(command: list[str], seeded: Seeded) -> str:

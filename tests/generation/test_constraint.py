@@ -232,6 +232,8 @@ def test_a_client_cannot_change_the_spacing():
         (obj(a={"type": "string", "pattern": "(?=x)y"}), "look-around"),
         (obj(a={"type": "string", "pattern": r"(a)\1"}), "backreferences"),
         (obj(a={"type": "array", "items": STRING, "minItems": 3, "maxItems": 2}), "'a' is unsatisfiable"),
+        # The compiler would take all memory for it, and end the process.
+        (obj(a={"type": "array", "items": STRING, "minItems": 1_000_000_000}), "more than 10000 items"),
     ],
 )
 def test_a_strict_schema_that_cannot_be_held_to_is_refused(schema, words: str):
@@ -242,6 +244,39 @@ def test_a_strict_schema_that_cannot_be_held_to_is_refused(schema, words: str):
     assert refused.value.message.startswith("Invalid schema for response_format 'answer': ")
     assert words in refused.value.message
     assert "%json" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("array", "dropped"),
+    [
+        ({"minItems": 1_000_000_000}, ("minItems",)),
+        ({"maxItems": 1_000_000_000}, ()),
+        ({"minItems": 2, "maxItems": 1_000_000_000}, ()),
+        ({"items": [{"type": "array", "minItems": 1_000_000_000}]}, ("minItems",)),
+        (
+            {"default": {"type": "array", "minItems": 1_000_000_000}, "items": {"$ref": "#/properties/a/default"}},
+            ("*",),
+        ),
+    ],
+)
+def test_numbers_of_items_never_cost_the_process_its_memory(array: dict[str, Any], dropped: tuple[str, ...]):
+    schema = {"type": "object", "properties": {"a": {"type": "array", **array}}}
+    found = json_schema(schema, strict=False, context_param="response_format", name="answer")
+    assert found.dropped == dropped
+
+
+def test_many_arrays_share_one_bound():
+    arrays = {f"p{i}": {"type": "array", "items": STRING, "maxItems": 9_000} for i in range(40)}
+    found = strict(obj(**arrays))
+    assert found.grammar.count('"maxItems":9000') == 1
+    assert Follower(found.grammar).feed('{"p0": ["a"], "p1": ["b"], "p2": ["c"')
+
+
+def test_an_object_with_more_optional_properties_than_can_be_compiled_is_left_open():
+    many = {f"p{i}": STRING for i in range(5_000)}
+    schema = {"type": "object", "properties": many}
+    found = json_schema(schema, strict=False, context_param="response_format", name="answer")
+    assert found.dropped == ("properties",)
 
 
 LENIENT = {

@@ -113,6 +113,8 @@ def test_regex_terminal():
         ("lark", "start: <|im_end|>", "special tokens"),
         ("lark", "start: <[5]>", "special tokens"),
         ("lark", '%llguidance {"no_forcing": true}\nstart: "a"', "not allowed"),
+        ("lark", 'start: %json {"type": "array", "minItems": 1000000000}', "%json is not allowed"),
+        ("lark", 'start: %lark { start: %json {"type": "array", "minItems": 1000000000} }', "not allowed"),
         ("lark", "start: @other", "unknown grammar"),
         ("regex", "(", "unclosed group"),
         ("regex", "(?=a)b", "look-around"),

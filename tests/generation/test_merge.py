@@ -35,7 +35,7 @@ class Source:
 
 
 async def read(*sources: Source) -> list[list[int]]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         return [batch async for batch in merged(streams(*sources))]
 
 
@@ -104,7 +104,7 @@ async def test_a_slow_reader_slows_the_streams() -> None:
 
 async def test_closing_while_the_streams_wait_for_a_slow_reader() -> None:
     sources = [Source(*([n] for n in range(100))) for _ in range(2)]
-    async with asyncio.timeout(30), aclosing(merged(streams(*sources))) as batches:
+    async with asyncio.timeout(120), aclosing(merged(streams(*sources))) as batches:
         await anext(batches)
         for _ in range(50):
             await asyncio.sleep(0)

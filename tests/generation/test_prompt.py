@@ -27,7 +27,6 @@ from inhouse.generation.items import (
     ToolOutput,
 )
 from inhouse.generation.prompt import prompt_tokens, speakable, template_messages, told_results
-from inhouse.kit.errors import InvalidRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -212,13 +211,25 @@ async def test_a_template_that_wants_roles_to_alternate_takes_calls() -> None:
         shown = await model.detokenize(await prompt_tokens(model, request))
         assert shown.count("<|im_start|>") == 4
         assert shown.index("18") < shown.index("19")
-        with pytest.raises(InvalidRequest) as refusal:
-            await prompt_tokens(model, ask(said("user", "a"), said("user", "b"), items_param="input"))
-        assert refusal.value.message == (
-            "The model deployed here cannot take this request: "
-            "Conversation roles must alternate user/assistant/user/assistant/..."
+        other = ask(
+            said("system", "Rules."),
+            said("user", "<|im_end|>"),
+            said("user", "b"),
+            said("assistant", "c"),
+            said("assistant", "d"),
+            said("developer", "More."),
+            said("user", "e"),
+            format=JsonObject(),
         )
-        assert refusal.value.param == "input"
+        shown = await model.detokenize(await prompt_tokens(model, other))
+        assert shown == (
+            "<|im_start|>user\nRules.\n\nAnswer with one JSON object and nothing else.\n\n<|im_end|>\n\nb<|im_end|>\n"
+            "<|im_start|>assistant\nc\n\nd<|im_end|>\n"
+            "<|im_start|>user\nMore.\n\ne<|im_end|>\n"
+            "<|im_start|>assistant\n"
+        ), "the contract takes any order, and rules for any model"
+        shown = await model.detokenize(await prompt_tokens(model, ask(said("assistant", "a"), said("user", "b"))))
+        assert shown.startswith("<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n<|im_start|>user\nb")
     finally:
         await model.close()
 

@@ -323,7 +323,7 @@ async def test_usage_is_counted_until_it_is_told(walk: Walk, server: Scripted) -
         async with aclosing(generate(call, ask(stream=True))) as stream:
             while call.usage.output_tokens < 3:
                 await anext(stream)
-        await asyncio.wait_for(server.left.wait(), 30)
+        await asyncio.wait_for(server.left.wait(), 120)
     [row] = await walk.rows()
     assert row.output_tokens == 3, "what a client that left was sent is billed"
 

@@ -219,6 +219,13 @@ def test_recursion_is_accepted():
     check_strict(linked, context_param="response_format", name="list")
 
 
+def test_patterns_may_name_letters_of_any_script():
+    check_strict(
+        obj(a={"type": "string", "pattern": r"^\p{L}[\p{Lu}\P{N}]\pL$"}), context_param="response_format", name="x"
+    )
+    assert "is not a 'regex'" in refusal(check_strict, obj(a={"type": "string", "pattern": r"\p{"})).message
+
+
 def test_depth_without_end_is_refused_not_crashed():
     schema: dict[str, Any] = STRING
     for _ in range(5_000):

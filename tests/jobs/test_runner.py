@@ -22,7 +22,7 @@ class Worker:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.runner = Runner(database, slots=2, lease_s=0.5, poll_s=0.03)
+        self.runner = Runner(database, slots=2, poll_s=0.03)
         self.runner.handle("test", self._handle, self._give_up)
         self.begun: list[tuple[str, int]] = []
         self.cancelled: list[str] = []
@@ -65,13 +65,13 @@ async def add(database: Database, *ids: str) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def done(database: Database, *ids: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         for id in ids:
             while await database.read(partial(queue.is_open, id=id)):
                 await asyncio.sleep(0.01)
@@ -102,10 +102,11 @@ async def test_no_more_jobs_at_once_than_slots(make: Make, database: Database) -
 async def test_a_lease_is_renewed_while_the_work_goes_on(make: Make, database: Database) -> None:
     await add(database, "a")
     worker, other = make(), make()
+    worker.runner._lease_us = 1_500_000
     await worker.runner.start()
     await until(lambda: bool(worker.begun))
     other.runner._loop = asyncio.create_task(other.runner._run())
-    await asyncio.sleep(1.2)  # more than two leases
+    await asyncio.sleep(3.2)  # more than two leases
     assert other.begun == []
     worker.release.set()
     await done(database, "a")
@@ -181,6 +182,7 @@ async def test_who_lost_the_lease_neither_goes_on_nor_finishes(make: Make, datab
 async def test_a_job_that_fails_every_time_is_given_up(make: Make, database: Database) -> None:
     await add(database, "a")
     worker = make()
+    worker.runner._lease_us = 300_000
     worker.error = RuntimeError("defect")
     worker.release.set()
     await worker.runner.start()
@@ -224,6 +226,7 @@ async def test_perform_goes_on_for_a_process_that_died(database: Database, make:
 async def test_a_job_that_is_cancelled_before_it_begins(database: Database, make: Make) -> None:
     """It is not held for ever: when its lease is over, it is begun again."""
     worker = make()
+    worker.runner._lease_us = 300_000
     await worker.runner.start(claims=False)
     await database.write(partial(queue.enqueue, id="a", kind="test", payload="{}"))
     job = await database.write(partial(queue.claim_one, owner=worker.runner.owner, id="a", lease_us=100_000))
@@ -231,6 +234,6 @@ async def test_a_job_that_is_cancelled_before_it_begins(database: Database, make
     worker.runner._begin(job)
     worker.runner.cancel("a")
     worker.release.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await worker.runner.perform("a")
     assert worker.begun == [("a", 2)]

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import aiohttp
 import pytest
 
-from inhouse.kit.addresses import ANYWHERE, LOOPBACK, PRIVATE, AddressRefused, Reach, addresses_of, networks_of
+from inhouse.kit.addresses import (
+    ANYWHERE,
+    LOOPBACK,
+    PRIVATE,
+    AddressRefused,
+    Reach,
+    addresses_of,
+    guarded_connector,
+    networks_of,
+)
 
 PUBLIC, NEAR, FAR = range(3)
 
@@ -120,3 +131,24 @@ async def test_a_name_leads_to_allowed_addresses_only_or_nowhere(monkeypatch: py
         assert [each.address for each in found] == ["8.8.8.8", "9.9.9.9"]
         answers.append(["8.8.8.8", "10.0.0.1"])
         assert len(await addresses_of("example.com", 443, Reach(ANYWHERE), threads)) == 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127\u30020\u30020\u30021", "\uff11\uff12\uff17\u30020\uff610.1"])
+async def test_a_host_that_becomes_an_address_on_its_way_is_refused_where_it_is_connected_to(host: str) -> None:
+    heard = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://{host}:{server.sockets[0].getsockname()[1]}/"
+    async with server:
+        async with aiohttp.ClientSession(connector=guarded_connector(Reach())) as session:
+            with pytest.raises(aiohttp.ClientConnectorError) as refused:
+                await session.get(url)
+        assert isinstance(refused.value.os_error, AddressRefused)
+        assert not heard
+        async with aiohttp.ClientSession(connector=guarded_connector(Reach(LOOPBACK))) as session:
+            assert (await session.get(url)).status == 204

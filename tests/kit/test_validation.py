@@ -7,7 +7,7 @@ import pytest
 from tests.kit.bodies import Body, outcome, refusal
 
 from inhouse.kit.errors import InvalidRequest
-from inhouse.kit.validation import decode
+from inhouse.kit.validation import MOST_OBJECTS, decode
 
 STRING = "but got a string instead."
 
@@ -423,3 +423,16 @@ def test_what_stays_wrong_after_mending_is_told_as_ever(body: bytes, param: str 
     with pytest.raises(InvalidRequest) as refused:
         decode(body, Mending)
     assert (refused.value.param, refused.value.code) == (param, code)
+
+
+def test_a_body_of_a_great_many_objects_is_refused() -> None:
+    """Each is worked on by itself, in which time nobody else is served."""
+    many = b", ".join([b'{ "a": 1}'] * (MOST_OBJECTS + 1))
+    with pytest.raises(InvalidRequest, match=f"at most {MOST_OBJECTS} objects"):
+        decode(b"[" + many + b"]", list[Any])
+    assert len(decode(b"[" + many[11:] + b"]", list[Any])) == MOST_OBJECTS
+
+
+def test_what_only_looks_like_objects_in_a_text_does_not_count() -> None:
+    code = msgspec.json.encode('{"a": {}}' * (MOST_OBJECTS + 1))
+    assert decode(code, str).startswith('{"a"')

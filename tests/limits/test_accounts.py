@@ -13,7 +13,7 @@ from inhouse.catalog.cards import Tier
 from inhouse.kit.money import NANO
 from inhouse.limits import accounts as module
 from inhouse.limits.accounts import PINNED, Accounts
-from inhouse.limits.tiers import DAY_US, NextTier, Spend, load_rule
+from inhouse.limits.tiers import DAY_US, NextTier, Spend, load_rule, month_began
 from inhouse.storage.database import Database
 from inhouse.storage.schema import audit_logs, calls
 
@@ -170,3 +170,43 @@ async def test_a_database_that_fails_leaves_what_is_known_in_force(
     await asyncio.wait([mine._refreshing])
     assert mine._refreshing is None
     assert await mine.tier(organization) == "tier_2"
+
+
+def days_into_the_month() -> float:
+    return (time.time_ns() // 1000 - month_began(time.time_ns() // 1000)) / DAY_US
+
+
+async def test_what_an_earned_tier_allows_in_a_month(database: Database, organization: str) -> None:
+    this_month, before = days_into_the_month() / 2, days_into_the_month() + 1
+    await spend(database, organization, 10_000, days_ago=before, organization_id="org-other")
+    await spend(database, organization, 99.5, days_ago=this_month)
+    found = accounts(database, rule="paid_and_days")
+    assert not await found.exhausted(organization)
+    await spend(database, organization, 0.5, days_ago=this_month)
+    found = accounts(database, rule="paid_and_days")
+    if this_month < 7:  # later, so much spent has earned the next tier
+        assert await found.exhausted(organization)
+    standing = await found.standing(organization)
+    assert standing.month_nanos == 100 * NANO
+    assert standing.usage_limit_nanos == (100 if this_month < 7 else 1000) * NANO
+
+
+async def test_what_was_spent_in_months_before_counts_no_more(database: Database, organization: str) -> None:
+    await spend(database, organization, 900, days_ago=days_into_the_month() + 0.5)
+    found = accounts(database)
+    assert not await found.exhausted(organization)
+    standing = await found.standing(organization)
+    assert (standing.month_nanos, standing.spend.nanos) == (0, 900 * NANO)
+
+
+async def test_only_an_earned_tier_has_a_usage_limit(database: Database, organization: str) -> None:
+    await spend(database, organization, 300_000, days_ago=days_into_the_month() / 2)
+    assert await accounts(database).exhausted(organization)
+    assert not await accounts(database, "tier_1").exhausted(organization)
+    assert not await Accounts(database, "auto", load_rule("paid"), usage_limits=False).exhausted(organization)
+    pinned = accounts(database)
+    await pinned.pin(organization, "tier_1")
+    assert not await pinned.exhausted(organization)
+    assert (await pinned.standing(organization)).usage_limit_nanos is None
+    await pinned.pin(organization, None)
+    assert await pinned.exhausted(organization)

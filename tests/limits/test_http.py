@@ -7,6 +7,7 @@ import contextlib
 import json
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import httpx2
 import openai
 import pytest
 import uvicorn
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from inhouse.access import Access, Bootstrapped, Caller
 from inhouse.app import Platform
 from inhouse.catalog.cards import load_cards
 from inhouse.engines.deployments import Remote
 from inhouse.engines.upstream import Target, UpstreamSpec
+from inhouse.kit.money import NANO
 from inhouse.limits.memory import InMemory
 from inhouse.settings import Engines, LimitSettings, Secret, Settings
 from inhouse.storage.schema import calls
@@ -310,3 +312,28 @@ async def test_a_refused_request_leaves_no_row_in_the_ledger(start: Start) -> No
     await running.platform.ledger.written()
     count = await running.platform.database.read(lambda c: c.execute(select(func.count()).select_from(calls)).scalar())
     assert count == 1
+
+
+async def test_what_the_tier_allows_in_a_month_ends_like_a_quota(start: Start) -> None:
+    running = await start(LimitSettings(tier="auto"))
+    now = time.time_ns() // 1000
+    row = {
+        **dict.fromkeys(("key_id", "operation", "model", "snapshot", "deployment", "service_tier"), "x"),
+        "id": "req_spent",
+        "created_at": now,
+        "settled_at": now,
+        "state": "settled",
+        "cost_nanos": 200_000 * NANO,
+        "organization_id": running.made.organization_id,
+        "project_id": running.made.project_id,
+    }
+    await running.platform.database.write(lambda c: c.execute(insert(calls), row) and None)
+    for given in ({}, {"stream": True}):
+        with pytest.raises(openai.RateLimitError) as refused:
+            await running.ask(**given)
+        assert (refused.value.type, refused.value.code) == ("insufficient_quota", "insufficient_quota")
+        assert refused.value.response.headers["x-should-retry"] == "false"
+    assert running.model.requests == 0
+    await running.platform.limits.accounts.pin(running.made.organization_id, "tier_5")
+    await running.ask()
+    assert running.model.requests == 1

@@ -128,7 +128,7 @@ async def server(url: str, folder: Path) -> AsyncIterator[Server]:
         if process.returncode is None:
             process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), 20)
+                await asyncio.wait_for(process.wait(), 120)
             finally:
                 if process.returncode is None:
                     process.kill()

@@ -78,10 +78,10 @@ async def test_killed_in_mid_stream(
             assert verdict.clean, verdict
             assert verdict.open == 0, "the start settles what the killed server left"
             work = asyncio.create_task(load.run(running.url))
-            await asyncio.wait_for(load.streaming.wait(), 30)
+            await asyncio.wait_for(load.streaming.wait(), 120)
             await asyncio.sleep(random.uniform(0, CHUNKS * CHUNK_S))
             await running.kill()
-            await asyncio.wait_for(work, 30)
+            await asyncio.wait_for(work, 120)
     async with start_server(database_url, tmp_path / "server"):
         verdict = await verify(database)
     assert verdict.clean, verdict
@@ -147,12 +147,12 @@ async def test_told_to_end_under_load(
     load = Load(await make_platform(database, engine_url))
     async with start_server(database_url, tmp_path / "server") as running:
         work = asyncio.create_task(load.run(running.url))
-        await asyncio.wait_for(load.streaming.wait(), 30)
+        await asyncio.wait_for(load.streaming.wait(), 120)
         journal = None if database.file is None else database.file.with_name(f"{database.file.name}.ledger")
         assert journal is None or any(journal.iterdir())
         running.process.terminate()
-        await asyncio.wait_for(running.process.wait(), 30)
-        await asyncio.wait_for(work, 30)
+        await asyncio.wait_for(running.process.wait(), 120)
+        await asyncio.wait_for(work, 120)
     assert journal is None or not any(journal.iterdir())
     verdict = await verify(database)
     assert verdict.clean, verdict

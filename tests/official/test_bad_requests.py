@@ -265,15 +265,15 @@ CASES: list[Any] = [
     # What this model does not take
     (
         {"reasoning_effort": "low"},
-        "reasoning_effort",
-        "unsupported_parameter",
-        "Unsupported parameter: 'reasoning_effort' is not supported with this model.",
+        None,
+        None,
+        "Unrecognized request argument supplied: reasoning_effort",
     ),
     (
         {"web_search_options": {}},
-        "web_search_options",
-        "unsupported_parameter",
-        "Unsupported parameter: 'web_search_options' is not supported with this model.",
+        None,
+        None,
+        "Web search options not supported with this model.",
     ),
     (
         {"verbosity": "low"},
@@ -313,7 +313,7 @@ CASES: list[Any] = [
     ),
     (
         {"messages": [{"role": "assistant", "content": None}]},
-        "messages[0].content",
+        "messages.[0].content",
         None,
         "Invalid value for 'content': expected a string, got null.",
     ),

@@ -305,7 +305,12 @@ def test_background_survives_a_killed_server(tmp_path: Path) -> None:
 
 
 def test_a_connection_that_is_cut_leaves_nothing_in_progress(responses_server: Server, client: openai.OpenAI) -> None:
-    body = json.dumps({"model": MODEL, "input": "Count to a thousand.", "stream": True, "max_output_tokens": 4000})
+    # An answer that cannot end by itself before the cut is noticed.
+    numbers = {"type": "array", "items": {"type": "integer"}, "minItems": 400, "maxItems": 400}
+    schema = {"type": "object", "properties": {"n": numbers}, "required": ["n"], "additionalProperties": False}
+    text = {"format": {"type": "json_schema", "name": "counted", "schema": schema, "strict": True}}
+    request = {"model": MODEL, "input": "Count.", "stream": True, "max_output_tokens": 4000, "text": text}
+    body = json.dumps(request)
     with socket.create_connection(("127.0.0.1", responses_server.port)) as connection:
         connection.sendall(
             f"POST /v1/responses HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {responses_server.api_key}\r\n"

@@ -209,8 +209,14 @@ def test_the_helper_of_the_sdk_puts_calls_together(client: OpenAI) -> None:
         final = stream.get_final_completion()
     assert "tool_calls.function.arguments.delta" in seen
     assert "tool_calls.function.arguments.done" in seen
-    (call,) = final.choices[0].message.tool_calls or []
+    said = final.choices[0].message
+    (call,) = said.tool_calls or []
     assert call.function.parsed_arguments == GetWeather(city="Paris")
+    # The message can be sent back as the helper made it.
+    told: Any = {"role": "tool", "tool_call_id": call.id, "content": "18 degrees"}
+    messages: Any = [*PARIS, said, told]
+    again = client.chat.completions.create(model=CHAT, messages=messages, max_completion_tokens=8)
+    assert again.choices[0].message.content
 
 
 # What follows

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from inhouse.storage.database import Database, lock
+from inhouse.storage.database import Database, is_unreachable, lock
 from inhouse.storage.schema import bindings, organizations, projects
 
 Open = Callable[[str], Database]
@@ -180,9 +180,9 @@ async def test_a_work_that_raises_stop_iteration_reaches_its_awaiter(database: D
         raise StopIteration
 
     with pytest.raises(RuntimeError):
-        await asyncio.wait_for(database.write(work), 30)
+        await asyncio.wait_for(database.write(work), 120)
     with pytest.raises(RuntimeError):
-        await asyncio.wait_for(database.read(work), 30)
+        await asyncio.wait_for(database.read(work), 120)
 
 
 async def test_sqlite_waits_for_another_process(tmp_path: Path, open_database: Open) -> None:
@@ -307,6 +307,24 @@ async def test_postgresql_tries_a_conflict_again(postgres_url: str, open_databas
     await asyncio.gather(database.write(crossed("org-a", "org-b")), database.write(crossed("org-b", "org-a")))
     assert len(runs) > 2  # the deadlock happened
     assert await database.read(lambda c: c.execute(select(func.sum(organizations.c.created_at))).scalar_one()) == 6
+
+
+async def test_a_server_that_is_away_is_told_from_a_defect(
+    postgres_url: str, tmp_path: Path, open_database: Open
+) -> None:
+    async def failure(database: Database, statement: str) -> Exception:
+        with pytest.raises(DBAPIError) as raised:
+            await database.write(lambda c: c.execute(text(statement)) and None)
+        return raised.value
+
+    here = open_database(postgres_url)
+    gone = open_database(f"postgresql://inhouse@/inhouse?host={tmp_path}")
+    assert is_unreachable(await failure(gone, "SELECT 1"))
+    assert is_unreachable(await failure(here, "SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert not is_unreachable(await failure(here, "SELECT nonsense"))
+    assert not is_unreachable(await failure(here, "SELECT 1 / 0"))
+    assert not is_unreachable(await failure(open_database(f"sqlite:///{tmp_path / 'x.db'}"), "SELECT nonsense"))
+    assert not is_unreachable(OSError("the disk is full"))
 
 
 async def test_postgresql_survives_a_lost_connection(postgres_url: str, open_database: Open) -> None:

@@ -19,7 +19,7 @@ class Process:
 
     def __init__(self, database: Database, **options: Any) -> None:
         self.database = database
-        self.runner = Runner(database, lease_s=0.6, poll_s=0.03)
+        self.runner = Runner(database, poll_s=0.03)
         self.webhooks = Webhooks(database, self.runner, **{"first_retry_s": 0.05, **options})
 
     async def endpoint(self, url: str, *events: str, project: str = "proj_one", **options: Any) -> Made:

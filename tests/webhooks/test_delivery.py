@@ -239,6 +239,7 @@ async def test_a_process_that_dies_while_it_delivers_is_followed_by_another(make
     async with receiving(stalls=True) as receiver:
         await dying.endpoint(receiver.url)
         await tell(database, "resp_1")
+        dying.runner._lease_us = 600_000
         await dying.runner.start()
         await until(lambda: len(receiver.taken) == 1)
         # Its loop ends without a word, as if it were killed: the lease runs out.

@@ -375,7 +375,9 @@ def _joined(connection: Connection, vouched: Vouched, organization_id: str, role
 
 
 def _keep(connection: Connection, user_id: str, hash: str, spared: str = "") -> None:
-    """A new password ends what the old one opened."""
+    """A new password ends what the old one opened, and links to choose yet another."""
+    links = (sign_in_links.c.purpose == "password", sign_in_links.c.subject_id == user_id)
+    connection.execute(delete(sign_in_links).where(*links))
     connection.execute(delete(user_passwords).where(user_passwords.c.user_id == user_id))
     connection.execute(insert(user_passwords).values(user_id=user_id, hash=hash, changed_at=store.now()))
     others = (console_sessions.c.user_id == user_id, console_sessions.c.id != spared)

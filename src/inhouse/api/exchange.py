@@ -26,11 +26,12 @@ from inhouse.api.beta import check_beta
 from inhouse.api.cors import cors_headers
 from inhouse.api.forms import MOST_TEXT, read_form
 from inhouse.api.operation import Download, Headers, Operation, Request
-from inhouse.kit.errors import APIError, InvalidRequest, PayloadTooLarge, ServerError
+from inhouse.kit.errors import APIError, InvalidRequest, Overloaded, PayloadTooLarge, ServerError
 from inhouse.kit.ids import request_id
 from inhouse.kit.sse import KEEPALIVE, EventStream
 from inhouse.kit.validation import convert, decode, parse_query
 from inhouse.storage.blobs import Spool
+from inhouse.storage.database import is_unreachable
 
 if TYPE_CHECKING:
     from inhouse.api.dispatch import Dispatcher
@@ -130,9 +131,9 @@ class Exchange:
                 await self._refuse(error)
             except (ClientGone, asyncio.CancelledError):
                 raise
-            except Exception:
+            except Exception as error:
                 _log.exception("request failed", **self._facts())
-                await self._refuse(self._failure())
+                await self._refuse(unforeseen(self._id, error))
         except ClientGone:
             self._gone = True
         except asyncio.CancelledError:
@@ -351,7 +352,7 @@ class Exchange:
                     last = stream.error(error)
                 else:
                     _log.exception("stream failed", **self._facts())
-                    last = stream.error(self._failure())
+                    last = stream.error(unforeseen(self._id, error))
             self._over = True
             if self._beat is not None:
                 await self._beat
@@ -462,12 +463,15 @@ class Exchange:
             facts["client_request_id"] = given[:512]
         return facts
 
-    def _failure(self) -> ServerError:
-        return unforeseen(self._id)
 
-
-def unforeseen(request_id: str) -> ServerError:
-    """What a client is told of a defect."""
+def unforeseen(request_id: str, error: Exception) -> APIError:
+    """What a client is told of a defect, or while the database is away."""
+    if is_unreachable(error):
+        return Overloaded(
+            "The engine is currently overloaded, please try again later.",
+            code="server_is_overloaded",
+            headers={"retry-after": "1"},
+        )
     return ServerError(
         "The server had an error while processing your request. Sorry about that! You can retry your request, or "
         "tell the people who run this server if the error persists. (Please include the request ID "

@@ -62,9 +62,9 @@ class Inside:
             return Answer(operation.status, _encode(result))
         except APIError as error:
             return _refused(error)
-        except Exception:
+        except Exception as error:
             _log.exception("request failed", request_id=request_id, operation=operation.id, project=caller.project_id)
-            return _refused(unforeseen(request_id))
+            return _refused(unforeseen(request_id, error))
 
 
 def _refused(error: APIError) -> Answer:

@@ -178,6 +178,8 @@ class Refused(Fact, frozen=True, kw_only=True):
     name: Text
     instead: Text | None = None
     """The parameter to use in its place."""
+    words: Text | None = None
+    """What Chat Completions says of it, where that is not what it says of others; such errors name no parameter."""
 
 
 class OnlyValues(Fact, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from inhouse.cli import (
     batches,
     console,
     credits,
+    database,
     guardrails,
     keys,
     ledger,
@@ -39,6 +40,7 @@ app.add_typer(console.app, name="console")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(assistants.app, name="assistants")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(database.app, name="database")
 app.add_typer(credits.app, name="credits")
 app.add_typer(tiers.app, name="tiers")
 app.add_typer(guardrails.app, name="guardrails")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import IO, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Column
 from sqlalchemy import select
 
 from inhouse.access import UnusableKey
@@ -25,7 +29,8 @@ from inhouse.storage.schema import organizations
 
 T = TypeVar("T")
 
-out = Console(highlight=False)
+# A table in a pipe or a journal has lines as long as its rows: ids that are cut name nothing.
+out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000)
 err = Console(stderr=True, highlight=False)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the database, the logs and inhouse.toml.")]
@@ -33,6 +38,11 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the 
 
 class Refused(Exception):
     """What was asked cannot be done. The message says why and what to do."""
+
+
+def id_column() -> Column:
+    """Of a table: the other columns give way on a narrow terminal."""
+    return Column("id", no_wrap=True)
 
 
 @contextmanager
@@ -74,6 +84,20 @@ def make_data_dir(settings: Settings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Refused(f"the data folder {settings.data_dir} cannot be made: {error.strerror}") from error
+
+
+def alone(settings: Settings) -> IO[bytes]:
+    """A lock that one server holds on a data folder as long as it runs; the system lets go of it if it is killed."""
+    make_data_dir(settings)
+    file = open(settings.data_dir / "server.lock", "ab")  # noqa: SIM115 - the caller closes it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise Refused(
+            f"another server runs on {settings.data_dir}; stop it, or give this one its own folder with --data-dir"
+        ) from None
+    return file
 
 
 async def organization_of(database: Database, id: str | None) -> str:

@@ -15,7 +15,7 @@ from inhouse.access.roles import granted
 from inhouse.access.scopes import Permission
 from inhouse.api.operation import operations_of
 from inhouse.api.organization.people.users import user_of
-from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, err, id_column, out, settings_of, told, with_database
 from inhouse.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -85,7 +85,7 @@ def list_keys(data_dir: DataDir = None) -> None:
     """All keys, newest first, revoked ones too."""
 
     async def work(database: Database) -> None:
-        table = Table("id", "kind", "name", "key", "project", "may", "created", "last used", "state")
+        table = Table(id_column(), "kind", "name", "key", "project", "may", "created", "last used", "state")
         now = time.time_ns() // 1000
         for key in await Access(database).list_keys():
             if key.revoked_at is not None:

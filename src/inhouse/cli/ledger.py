@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told, with_database
 from inhouse.metering.usage import BESIDE_REQUESTS
+from inhouse.metering.verify import Verdict
 from inhouse.metering.verify import verify as check
 from inhouse.storage.schema import calls
 
@@ -27,6 +28,13 @@ def verify(data_dir: DataDir = None) -> None:
     """
     with told():
         verdict = with_database(settings_of(data_dir), check)
+    show(verdict)
+    if not verdict.clean:
+        raise typer.Exit(1)
+
+
+def show(verdict: Verdict) -> None:
+    """What was looked at, and what does not agree."""
     out.print(
         f"{verdict.calls:,} calls ({verdict.open:,} under way, {verdict.interrupted:,} interrupted), "
         f"{verdict.sums:,} sums of usage"
@@ -40,9 +48,8 @@ def verify(data_dir: DataDir = None) -> None:
         err.print(f"[bold red]{finding.count:,}[/] {escape(finding.what)}", soft_wrap=True)
         for example in finding.examples:
             err.print(f"    {escape(example)}", soft_wrap=True)
-    if not verdict.clean:
-        raise typer.Exit(1)
-    out.print("everything agrees")
+    if verdict.clean:
+        out.print("everything agrees")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from inhouse.api.prompts.rendering import variables_of
 from inhouse.api.prompts.service import PromptsService
 from inhouse.api.prompts.wire import PromptContent
 from inhouse.api.responses.wire import InputMessage
-from inhouse.cli.common import DataDir, Refused, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, id_column, out, settings_of, told, with_database
 from inhouse.kit.validation import decode
 from inhouse.storage.database import Database
 
@@ -88,7 +88,7 @@ def list_prompts(project: Project = None, data_dir: DataDir = None) -> None:
 
     async def work(database: Database) -> None:
         service, project_id = await _of(database, project)
-        table = Table("id", "name", "published", "versions", "created")
+        table = Table(id_column(), "name", "published", "versions", "created")
         for prompt in await service.list(project_id):
             created = datetime.fromtimestamp(prompt.created_at / 1_000_000, UTC)
             numbers = str(prompt.published), str(prompt.versions)

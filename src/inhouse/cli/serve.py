@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-from typing import IO, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
 
 from inhouse.access import Access, Bootstrapped
 from inhouse.access.accounts import Accounts
-from inhouse.cli.common import DataDir, Refused, catalog_of, make_data_dir, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, alone, catalog_of, out, settings_of, told, with_database
 from inhouse.cli.console import welcome
 from inhouse.cli.models import pull_deployments
 from inhouse.settings import Secret, Settings
@@ -32,7 +31,7 @@ def serve(
         settings = settings_of(data_dir, server_host=host, server_port=port)
         configure_logs(settings.log)
         listen = settings.server
-        with _alone(settings):
+        with alone(settings):
             try:
                 owned = own_port(listen.host, listen.port)
             except OSError as error:
@@ -69,17 +68,3 @@ def _greet(settings: Settings, made: Bootstrapped, token: str) -> None:
 
 def _clear(secret: Secret | None) -> str | None:
     return None if secret is None else secret.reveal()
-
-
-def _alone(settings: Settings) -> IO[bytes]:
-    """A lock that one server holds on a data folder as long as it runs; the system lets go of it if it is killed."""
-    make_data_dir(settings)
-    file = open(settings.data_dir / "server.lock", "ab")  # noqa: SIM115 - the caller closes it
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise Refused(
-            f"another server runs on {settings.data_dir}; stop it, or give this one its own folder with --data-dir"
-        ) from None
-    return file

@@ -29,7 +29,7 @@ def show(organization: Organization = None, data_dir: DataDir = None) -> None:
         if standing is None:
             out.print("nobody is limited: limits.tier is off")
             return
-        table = Table("organization", "tier", "spent", "next")
+        table = Table("organization", "tier", "spent", "this month", "next")
         ahead = []
         if standing.pinned:
             ahead.append("pinned, does not rise")
@@ -39,7 +39,10 @@ def show(organization: Organization = None, data_dir: DataDir = None) -> None:
                 ahead.append(f"{format_dollars(standing.next.missing_nanos)} more")
             if standing.next.missing_days:
                 ahead.append(f"{standing.next.missing_days} more days")
-        table.add_row(id, _name(standing.tier), format_dollars(standing.spend.nanos), " ".join(ahead))
+        month = format_dollars(standing.month_nanos)
+        if standing.usage_limit_nanos is not None:
+            month += f" of {format_dollars(standing.usage_limit_nanos)}"
+        table.add_row(id, _name(standing.tier), format_dollars(standing.spend.nanos), month, " ".join(ahead))
         out.print(table)
 
     with told():

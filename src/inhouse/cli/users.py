@@ -11,7 +11,7 @@ from sqlalchemy import select
 from inhouse.access import Access
 from inhouse.access.audit import COMMAND_LINE
 from inhouse.api.organization.people.users import InviteService
-from inhouse.cli.common import DataDir, Refused, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, id_column, out, settings_of, told, with_database
 from inhouse.storage.database import Database
 from inhouse.storage.schema import invites, users
 
@@ -23,7 +23,7 @@ def list_users(data_dir: DataDir = None) -> None:
     """All users."""
 
     async def work(database: Database) -> None:
-        table = Table("id", "name", "email", "role", "organization")
+        table = Table(id_column(), "name", "email", "role", "organization")
         query = select(users).where(users.c.deleted_at.is_(None)).order_by(users.c.added_at, users.c.id)
         for row in await database.read(lambda connection: connection.execute(query).all()):
             table.add_row(row.id, row.name, row.email, row.role, row.organization_id)

@@ -12,7 +12,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from inhouse.access import store as access
-from inhouse.cli.common import DataDir, Refused, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, id_column, out, settings_of, told, with_database
 from inhouse.settings import Settings
 from inhouse.storage.database import Database
 from inhouse.webhooks import EVENT_TYPES, Webhooks
@@ -51,7 +51,7 @@ def list_endpoints(data_dir: DataDir = None) -> None:
     """All receivers of all projects, newest first."""
 
     async def work(database: Database, webhooks: Webhooks) -> None:
-        table = Table("id", "project", "name", "url", "events", "state")
+        table = Table(id_column(), "project", "name", "url", "events", "state")
         for each in (await webhooks.endpoints(None, limit=10_000))[0]:
             state = f"disabled: {each.disabled_because}" if each.disabled_at is not None else "enabled"
             events = "all" if set(each.event_types) >= set(EVENT_TYPES) else ", ".join(each.event_types)
@@ -111,7 +111,7 @@ def deliveries(
     async def work(database: Database, webhooks: Webhooks) -> None:
         project_id = None if id is None else await _project_of(webhooks, id)
         found, more = await webhooks.deliveries(project_id, id, limit=limit)
-        table = Table("id", "receiver", "event", "at", "state", "attempts", "last answer", "next attempt")
+        table = Table(id_column(), "receiver", "event", "at", "state", "attempts", "last answer", "next attempt")
         for each in found:
             answer = each.last_error or (str(each.last_status) if each.last_status is not None else "")
             next_at = _moment(each.next_at) if each.state == "pending" else ""

@@ -25,14 +25,28 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Get started": ("quickstart", "console", "migration"),
-    "Guides": ("responses", "codex", "tools", "files", "embeddings", "moderation", "audio", "websocket", "webhooks"),
+    "Guides": (
+        "responses",
+        "tools",
+        "file_search",
+        "files",
+        "batch",
+        "window",
+        "embeddings",
+        "moderation",
+        "audio",
+        "assistants",
+        "websocket",
+        "webhooks",
+        "codex",
+    ),
     "Operate": (
         "deployment",
-        "troubleshooting",
+        "settings",
         "administration",
         "limits",
         "ledger",
-        "settings",
+        "troubleshooting",
         "performance",
         "architecture",
     ),
@@ -123,7 +137,17 @@ class Docs:
             )
         # What the parser wrote: HTML in a document was escaped there.
         html = Markup(document.html.replace(SERVER, str(escape(base_of(request)))))  # noqa: S704
-        return await self._answer(request, "docs.html.jinja", document=document, html=html, query="")
+        order = [each for _, documents in self.groups for each in documents]
+        place = order.index(document)
+        return await self._answer(
+            request,
+            "docs.html.jinja",
+            document=document,
+            html=html,
+            query="",
+            before=order[place - 1] if place else None,
+            after=order[place + 1] if place + 1 < len(order) else None,
+        )
 
     async def image(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -145,15 +169,14 @@ class Docs:
 
     def search(self, query: str) -> list[Hit]:
         """Sections that have every word, those with a word in the heading first."""
-        words = query.casefold().split()
+        # From the beginning of a word on, where "_" divides words, too: "rate" is no part of "generate".
+        words = [re.compile(rf"(?<![^\W_]){re.escape(word)}") for word in query.casefold().split()]
         hits: list[tuple[int, Hit]] = []
         for document, section, heading, text in self._folded:
-            if not words or not all(word in heading or word in text for word in words):
+            if not words or not all(word.search(heading) or word.search(text) for word in words):
                 continue
-            at = max(0, text.find(words[0]))
-            end = at + len(words[0])
-            excerpt = (section.text[max(0, at - 90) : at], section.text[at:end], section.text[end : end + 140])
-            score = sum(word in heading for word in words) + sum(word in document.name for word in words)
+            excerpt = _excerpt(section.text, text, words)
+            score = sum(bool(word.search(each)) for word in words for each in (heading, document.name))
             hits.append((-score, Hit(document, section, *excerpt)))
         hits.sort(key=lambda hit: hit[0])
         return [hit for _, hit in hits[:_MOST_HITS]]
@@ -183,6 +206,8 @@ def render(name: str, text: str) -> Document:
             if token.tag == "h2":
                 headings.append((anchor, words))
             sections.append(Section(words, anchor, ""))
+            if token.tag != "h1":
+                tokens[place + 1].meta["anchor"] = (anchor, words)
         elif token.type in ("inline", "fence") and sections and tokens[place - 1].type != "heading_open":
             last = sections[-1]
             sections[-1] = Section(last.heading, last.anchor, f"{last.text} {_plain(token)}".strip())
@@ -192,6 +217,9 @@ def render(name: str, text: str) -> Document:
             token.attrSet("class", "right" if "right" in str(align) else "left")
         for child in token.children or ():
             _link(child)
+    for token in tokens:
+        if "anchor" in token.meta:
+            token.children = [*(token.children or ()), *_anchor(*token.meta["anchor"])]
     html = parser.renderer.render(tokens, parser.options, {})
     html = html.replace("<table>", '<div class="scroll" tabindex="0"><table class="plain">').replace(
         "</table>", "</table></div>"
@@ -199,10 +227,30 @@ def render(name: str, text: str) -> Document:
     return Document(name, title, html.replace("<pre>", '<pre tabindex="0">'), headings, sections)
 
 
+def _excerpt(text: str, folded: str, words: list[re.Pattern[str]]) -> tuple[str, str, str]:
+    """What stands around the first of the words that is there, cut between words; the beginning where none is."""
+    found = next(filter(None, (word.search(folded) for word in words)), None)
+    at, end = found.span() if found and len(folded) == len(text) else (0, 0)
+    start, stop = max(0, at - 90), end + 140
+    before, after = text[start:at], text[end:stop]
+    if start > 0 and (space := before.find(" ")) >= 0:
+        before = f"…{before[space:]}"
+    if stop < len(text):
+        after = f"{after.rpartition(' ')[0] or after} …"
+    return before, text[at:end], after
+
+
 def _plain(token: Token) -> str:
     if not token.children:
         return " ".join(token.content.split())
     return " ".join("".join(child.content or " " for child in token.children).split())
+
+
+def _anchor(anchor: str, words: str) -> list[Token]:
+    """A link of a heading to itself, to hand on."""
+    opened = Token("link_open", "a", 1)
+    opened.attrs = {"class": "anchor", "href": f"#{anchor}", "aria-label": f"Link to “{words}”"}
+    return [opened, Token("text", "", 0, content="#"), Token("link_close", "a", -1)]
 
 
 def _link(token: Token) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from inhouse.access import PROVEN
 from inhouse.access.sessions import proves
@@ -31,6 +31,9 @@ PREFIX = "/console/v1"
 _ADMIN = ("/v1/organization/", "/v1/projects/")
 _PASSED = frozenset(
     {b"content-type", b"content-length", b"accept", b"transfer-encoding", b"user-agent", b"openai-beta"}
+)
+_OF_FILES = frozenset(
+    {b"content-type", b"content-length", b"content-disposition", b"content-range", b"accept-ranges", b"etag"}
 )
 _GUARDS = ((b"content-security-policy", b"default-src 'none'; sandbox"), (b"x-content-type-options", b"nosniff"))
 
@@ -91,6 +94,24 @@ class Answer:
             return f"The server answered {self.status}."
 
 
+class Passed(Response):
+    """What an operation answers, as it comes: a file of any size. Never as a page of this site."""
+
+    def __init__(self, v1: Application, passed: Scope) -> None:
+        super().__init__()
+        self._v1 = v1
+        self._passed = passed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() in _OF_FILES]
+                message = {**message, "headers": [*kept, (b"cache-control", b"no-store"), *_GUARDS]}
+            await send(message)
+
+        await self._v1(self._passed, receive, guarded)
+
+
 class Operations:
     """Calls operations for a page, within this process, with the key of who looks at it."""
 
@@ -105,22 +126,24 @@ class Operations:
         *,
         query: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
         body: Mapping[str, Any] | None = None,
+        more: Sequence[tuple[bytes, bytes]] = (),
     ) -> Answer:
-        """One operation. ``path`` begins with ``/v1``; names in it must be quoted."""
+        """One operation. ``path`` begins with ``/v1``; names in it must be quoted. ``more``: headers."""
         sent = b"" if body is None else json.dumps(body).encode()
-        headers = [(b"content-length", str(len(sent)).encode())]
+        headers = [(b"content-length", str(len(sent)).encode()), *more]
         if body is not None:
             headers.append((b"content-type", b"application/json"))
         items = query.items() if isinstance(query, Mapping) else query
         asked = urlencode([(name, value) for name, value in items if value is not None])
         scope = _scope(method, path, asked.encode(), headers, signed_in, None)
-        status, parts, told = 500, list[bytes](), False
+        status, parts, told, over = 500, list[bytes](), False, asyncio.Event()
 
         async def receive() -> Message:
             nonlocal told
             if told:
-                # Nothing more comes; a request that takes long is never taken for one whose client left.
-                await asyncio.Event().wait()
+                # A request that takes long is never taken for one whose client left; whoever watches for that ends.
+                await over.wait()
+                return {"type": "http.disconnect"}
             told = True
             return {"type": "http.request", "body": sent, "more_body": False}
 
@@ -131,8 +154,16 @@ class Operations:
             elif message["type"] == "http.response.body":
                 parts.append(message.get("body", b""))
 
-        await self._v1(scope, receive, send)
+        try:
+            await self._v1(scope, receive, send)
+        finally:
+            over.set()
         return Answer(status, b"".join(parts))
+
+    def passed(self, signed_in: SignedIn, request: Request, path: str) -> Response:
+        """A file that an operation answers with, on its way to the browser: whole, or the range that it wants."""
+        wanted = [(name, value) for name, value in request.headers.raw if name in (b"range", b"if-range")]
+        return Passed(self._v1, _scope("GET", path, b"", wanted, signed_in, request.scope.get("client")))
 
 
 def _scope(

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount
 
 from inhouse.access.accounts import Accounts
@@ -23,6 +24,7 @@ from inhouse.console.dashboard.records import Records
 from inhouse.console.dashboard.stores import Stores
 from inhouse.console.dashboard.usage import Usage
 from inhouse.console.docs_pages import Docs
+from inhouse.console.finding import Finding
 from inhouse.console.gateway import PREFIX, Application, Gateway, Operations
 from inhouse.console.models import ModelsView, Viewer, model_pages
 from inhouse.console.pages import Pages
@@ -78,6 +80,7 @@ class Site:
         self._project_name = project_name
         self.standing = standing
         self.behind = behind
+        self.finding = Finding(database)
         self._url = settings.url.rstrip("/")
         self.reference = Reference(self, document)
         self._signing = Signing(self.pages, self.door, self.accounts, Attempts(database), settings.provider)
@@ -112,6 +115,12 @@ class Site:
             person.projects if person else (),
             signed_in.may("api.management.write"),
         )
+
+    async def nothing(self, request: Request, _: Exception) -> Response:
+        """For a path that leads nowhere: a page for people, a line for programs."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return PlainTextResponse("Not Found", 404)
+        return self.pages.answer(request, "nothing.html.jinja", 404, viewer=await self.viewer(request))
 
     def routes(self, missing: Collection[str] = ()) -> list[BaseRoute]:
         return [

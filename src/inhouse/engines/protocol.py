@@ -58,7 +58,8 @@ class Completion(msgspec.Struct, kw_only=True):
     priority: int = 0
     """Higher goes first in the queue before the slots."""
     tenant: str = ""
-    """Whose request it is. Tenants of the same priority take turns in the queue."""
+    """Whose request it is. Tenants of the same priority take turns in the queue, and none reuses what was computed for
+    another's prompt."""
 
 
 class Piece(msgspec.Struct, tag="piece"):
@@ -146,8 +147,13 @@ class TextEngine(Protocol):
     async def infill_prompt(self, prefix: str, suffix: str) -> list[int] | None:
         """Tokens after which the model writes what stands between two texts; None if it never learned to."""
 
-    async def prompt_logprobs(self, tokens: Sequence[int], top: int = 0) -> list[TokenLogprob | None]:
+    async def prompt_logprobs(
+        self, tokens: Sequence[int], top: int = 0, *, tenant: str = ""
+    ) -> list[TokenLogprob | None]:
         """Log probability of each token given those before it, with ``top`` alternatives. The first is None.
+
+        Args:
+            tenant: as in ``Completion``.
 
         Raises:
             ValueError: too many tokens.

@@ -158,11 +158,16 @@ def _parameters(tool: FunctionTool) -> dict[str, Any]:
 
 def _schema_term(schema: dict[str, Any], *, strict: bool, context_param: str, name: str) -> tuple[str, tuple[str, ...]]:
     if strict:
-        term = _json(engine_schema.strict(schema))
+        try:
+            term = _json(engine_schema.strict(schema))
+        except ValueError as error:
+            raise refusal(str(error), context_param=context_param, name=name) from None
         if (problem := why_not(f"start: {term}\n")) is not None:
             raise refusal(_reason(problem), context_param=context_param, name=name)
         return term, ()
     rewritten, dropped = engine_schema.lenient(schema)
+    if engine_schema.items_in(rewritten) > engine_schema.MOST_ITEMS_ANYWHERE:
+        return _json(engine_schema.with_spacing({"type": "object"})), ("*",)
     term = _json(rewritten)
     if why_not(f"start: {term}\n") is None:
         return term, tuple(dropped)

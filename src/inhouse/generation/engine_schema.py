@@ -38,6 +38,16 @@ _MAX_INTEGER: Final = 2**53 - 1
 _MAX_NUMBER: Final = 10**15
 _FINEST: Final = 1e-9
 _MANY: Final = 250
+MOST_ITEMS: Final = 10_000
+"""Of all arrays of a schema together, as ``minItems`` and ``maxItems`` count them. The engines' compiler makes
+something of each: ten million took 3 GB, and where memory ends it takes the process with it."""
+MOST_ITEMS_ANYWHERE: Final = 4 * MOST_ITEMS
+"""What is left after that, wherever it stands; more is not compiled."""
+_FEW_ITEMS: Final = 100
+"""What an array may have at least where others have used up the bound."""
+MOST_OPTIONAL: Final = 500
+"""Properties of one object that may be left out. The compiler's work grows with their square, and it gives up soon
+after."""
 _BOUNDS: Final = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
 _OTHER_FORMATS: Final = frozenset({"ipv4", "ipv6", "uuid", "uri"})
@@ -59,9 +69,28 @@ def with_spacing(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "x-guidance": {**_SPACING, "coerce_one_of": True}}
 
 
+def items_in(value: Any) -> int:
+    """How many items a JSON value asks for anywhere: a reference can make a schema of any part of it."""
+    if isinstance(value, list):
+        return sum(map(items_in, value))
+    if not isinstance(value, dict):
+        return 0
+    counts = (value.get("minItems"), value.get("maxItems"))
+    own = max(0, 0, *(int(count) for count in counts if isinstance(count, int | float)))
+    return own + sum(map(items_in, value.values()))
+
+
 def strict(schema: dict[str, Any]) -> dict[str, Any]:
-    """For a schema that passed ``check_strict``. Everything it allows is valid against ``schema``."""
-    return with_spacing(_Rewrite(strict=True).object(schema))
+    """For a schema that passed ``check_strict``. Everything it allows is valid against ``schema``.
+
+    Raises:
+        ValueError: it asks for more items than the bounds above allow.
+    """
+    rewrite = _Rewrite(strict=True)
+    found = with_spacing(rewrite.object(schema))
+    if rewrite.dropped or items_in(found) > MOST_ITEMS_ANYWHERE:
+        raise ValueError(f"'minItems' asks for more than {MOST_ITEMS} items in all arrays together.")
+    return found
 
 
 def lenient(schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -77,6 +106,7 @@ class _Rewrite:
     def __init__(self, *, strict: bool) -> None:
         self.strict = strict
         self.dropped: set[str] = set()
+        self._items_left = MOST_ITEMS
 
     def any(self, schema: Any) -> Any:
         return self.object(schema) if isinstance(schema, dict) else schema
@@ -90,7 +120,7 @@ class _Rewrite:
                 self.dropped.add(key)
             elif key in _MAPS and isinstance(value, dict):
                 out[key] = {name: self.any(sub) for name, sub in value.items()}
-            elif key in _LISTS and isinstance(value, list):
+            elif (key in _LISTS or key == "items") and isinstance(value, list):
                 out[key] = [self.any(sub) for sub in value]
             elif key in _VALUES:
                 out[key] = value
@@ -98,7 +128,9 @@ class _Rewrite:
                 out[key] = self.any(value)
         self._format(out)
         self._digits(out)
+        self._count(out)
         if not self.strict:
+            self._options(out)
             self._close(out)
             self._array_without_items(out)
         return out
@@ -111,6 +143,28 @@ class _Rewrite:
         elif not self.strict and form is not None and form not in FORMATS and form not in _OTHER_FORMATS:
             del schema["format"]
             self.dropped.add("format")
+
+    def _count(self, schema: dict[str, Any]) -> None:
+        """Keeps the numbers of items within ``MOST_ITEMS``: fewer at most, and where so many have to be, any number."""
+        least, most = (schema.get(key) for key in ("minItems", "maxItems"))
+        wanted = max(0, 0, *(value for value in (least, most) if isinstance(value, int | float)))
+        if wanted <= self._items_left:
+            self._items_left -= int(wanted)
+            return
+        if isinstance(least, int | float) and least > self._items_left:
+            self.dropped.add("minItems")
+            del schema["minItems"]
+            least = 0
+        if most is not None:
+            schema["maxItems"] = max(int(least or 0), self._items_left, _FEW_ITEMS)
+            self._items_left = max(0, self._items_left - schema["maxItems"])
+
+    def _options(self, schema: dict[str, Any]) -> None:
+        names, required = schema.get("properties"), schema.get("required")
+        if isinstance(names, dict) and len(names.keys() - set(_strings(required))) > MOST_OPTIONAL:
+            self.dropped.add("properties")
+            for key in ("properties", "required", "additionalProperties"):
+                schema.pop(key, None)
 
     def _digits(self, schema: dict[str, Any]) -> None:
         """Ends numbers, as a small model likes to write digits without end, and states bounds inclusively.
@@ -165,6 +219,10 @@ class _Rewrite:
     def _array_without_items(self, schema: dict[str, Any]) -> None:
         if isinstance(schema.get("items"), list):
             schema["prefixItems"] = schema.pop("items")
+
+
+def _strings(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _inclusive(bounds: dict[str, Decimal], limit: Decimal, step: Decimal) -> tuple[Decimal, Decimal]:

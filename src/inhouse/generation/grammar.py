@@ -29,6 +29,7 @@ _LARK: Final = re.compile(
     |~[ \t]*(?P<least>\d+)[ \t]*\.\.[ \t]*(?P<most>\d+)""",
     re.VERBOSE,
 )
+_EMBEDDED: Final = re.compile(r"%\s*(?:json|lark|llguidance)")
 _UNKNOWN_TOKENS: Final = "no tokenizer"
 
 
@@ -49,7 +50,9 @@ def compile_definition(syntax: Literal["lark", "regex"], definition: str, *, par
             code="string_above_max_length",
         )
     body = _LARK.sub(_dialect, definition) if syntax == "lark" else f"start: {regex_terminal(definition)}\n"
-    problem = "%llguidance is not allowed here" if "%llguidance" in body else why_not(body)
+    # A schema inside would go past the bounds of ``engine_schema``; in a text, it can be written in two parts.
+    embedded = _EMBEDDED.search(body) if syntax == "lark" else None
+    problem = f"{embedded[0]} is not allowed here" if embedded is not None else why_not(body)
     if problem is not None:
         raise InvalidRequest(f"Invalid {syntax} grammar: {problem}", param=param, code="invalid_value")
     return body

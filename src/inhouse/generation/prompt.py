@@ -77,7 +77,12 @@ async def prompt_pieces(engine: TextEngine, request: GenerationRequest) -> list[
         messages = [guard.message(message) for message in messages]
         wire_tools = guard.quoted(wire_tools)
     with refusals(request.items_param):
-        prompt = await engine.render(messages, wire_tools)
+        try:
+            prompt = await engine.render(messages, wire_tools)
+        except ValueError:
+            if (turns := alternating(messages)) == messages:
+                raise
+            prompt = await engine.render(turns, wire_tools)
     return [Piece(prompt, True)] if guard is None else guard.pieces(prompt)
 
 
@@ -96,6 +101,24 @@ def template_messages(request: GenerationRequest, *, native_tools: bool) -> list
         else:
             messages.insert(0, {"role": "system", "content": text})
     return messages
+
+
+def alternating(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages for templates that know no system and want users and assistants to take turns.
+
+    The contract takes any order. So what is said to the model by whomever is the user's, one side's messages in a row
+    are one, and the user begins.
+    """
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        turn = {**message, "role": "user"} if message["role"] == "system" else message
+        if turns and turns[-1].keys() == turn.keys() == {"role", "content"} and turns[-1]["role"] == turn["role"]:
+            turns[-1] = {**turn, "content": f"{turns[-1]['content']}\n\n{turn['content']}"}
+        else:
+            turns.append(turn)
+    if turns and turns[0]["role"] == "assistant":
+        turns.insert(0, {"role": "user", "content": ""})
+    return turns
 
 
 def tool_for_template(tool: Tool) -> dict[str, Any]:

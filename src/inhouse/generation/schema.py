@@ -55,7 +55,9 @@ _MORE_PROPERTIES: Final = (
 )
 """Keywords by which an object may have properties that ``properties`` does not name."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]+\Z")
-_MAX_NAME: Final = 64
+
+_UNICODE_CLASS: Final = re.compile(r"\\[pP](?:\{[A-Za-z_=-]{1,32}\}|[A-Z])")
+"""What engines know of regular expressions and Python does not: letters of any script, ``\\p{L}``."""
 
 Path = tuple[str, ...]
 
@@ -68,11 +70,12 @@ def takes_nothing(parameters: dict[str, Any] | None) -> bool:
     return not named and not parameters.keys() & _MORE_PROPERTIES
 
 
-def check_name(name: str, *, param: str) -> None:
+def check_name(name: str, *, param: str, longest: int = 64) -> None:
     """The name of a schema, a function or a custom tool: ``^[a-zA-Z0-9_-]{1,64}$``.
 
     Args:
         param: dotted path, e.g. ``tools[0].function.name``.
+        longest: characters.
 
     Raises:
         InvalidRequest
@@ -84,9 +87,9 @@ def check_name(name: str, *, param: str) -> None:
             param=param,
             code="empty_string",
         )
-    if len(name) > _MAX_NAME:
+    if len(name) > longest:
         raise InvalidRequest(
-            f"Invalid '{param}': string too long. Expected a string with maximum length {_MAX_NAME}, "
+            f"Invalid '{param}': string too long. Expected a string with maximum length {longest}, "
             f"but got a string with length {len(name)} instead.",
             param=param,
             code="string_above_max_length",
@@ -333,7 +336,7 @@ class _Check:
         if pattern is None:
             return
         try:
-            re.compile(pattern)
+            re.compile(_UNICODE_CLASS.sub(r"\\w", pattern))
         except (re.error, TypeError, RecursionError, OverflowError):
             # Outside strict mode a pattern is advice, and other dialects than Python's are common.
             if self.strict or not isinstance(pattern, str):

@@ -94,7 +94,7 @@ async def _read_prompt(call: Call, prompt: Prompt) -> str:
 async def _local(call: Call, engine: TextEngine, request: TextRequest) -> AsyncGenerator[list[TextEvent], None]:
     check_biases(request.sampling, engine.vocabulary)
     with refusals("prompt"):
-        prompts = [await _prompt(engine, request, prompt) for prompt in request.prompts]
+        prompts = [await _prompt(call, engine, request, prompt) for prompt in request.prompts]
     for prompt in prompts:
         prompt.check(call, engine.window, _max_tokens(request.sampling))
     call.usage.input_tokens = sum(len(prompt.tokens) for prompt in prompts)
@@ -132,7 +132,7 @@ class _Prompt(msgspec.Struct):
             )
 
 
-async def _prompt(engine: TextEngine, request: TextRequest, prompt: Prompt) -> _Prompt:
+async def _prompt(call: Call, engine: TextEngine, request: TextRequest, prompt: Prompt) -> _Prompt:
     if request.suffix is not None:
         if not isinstance(prompt, str):
             raise InvalidRequest("suffix needs a prompt given as text.", param="suffix")
@@ -153,7 +153,7 @@ async def _prompt(engine: TextEngine, request: TextRequest, prompt: Prompt) -> _
     ready = _Prompt(text, tokens)
     if request.echo and request.sampling.logprobs is not None:
         ready.first_token = await engine.detokenize(tokens[:1])
-        ready.logprobs = await _scored(engine, tokens, request.sampling.logprobs)
+        ready.logprobs = await _scored(call, engine, tokens, request.sampling.logprobs)
     return ready
 
 
@@ -171,10 +171,10 @@ def _check_tokens(tokens: Sequence[int], engine: TextEngine) -> None:
         )
 
 
-async def _scored(engine: TextEngine, tokens: list[int], top: int) -> list[TokenLogprob]:
+async def _scored(call: Call, engine: TextEngine, tokens: list[int], top: int) -> list[TokenLogprob]:
     """Log probabilities of the prompt's tokens after the first."""
     try:
-        scored = await engine.prompt_logprobs(tokens, top)
+        scored = await engine.prompt_logprobs(tokens, top, tenant=call.project_id)
     except ValueError as error:
         raise InvalidRequest(f"'echo' with 'logprobs': {error}.", param="logprobs") from error
     return [entry for entry in scored if entry is not None]

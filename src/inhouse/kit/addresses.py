@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -135,8 +135,21 @@ class GuardedResolver(AbstractResolver):
 
 
 def guarded_connector(reach: Reach) -> aiohttp.TCPConnector:
-    """Connections by name, each for one request. Literal addresses need ``Reach.check_host`` first."""
-    return aiohttp.TCPConnector(resolver=GuardedResolver(reach), use_dns_cache=False, limit=0, force_close=True)
+    """Connections by name, each for one request.
+
+    Every address is checked once more where its socket is made: what aiohttp takes for a literal address is never
+    resolved, and some hosts only become one on their way there, such as 127 with ideographic full stops behind it.
+    """
+
+    def make(address: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, (host, *_) = address
+        if not reach.allows(host):
+            raise AddressRefused(f"{host} is not a public address")
+        return socket.socket(family, kind, protocol)
+
+    return aiohttp.TCPConnector(
+        resolver=GuardedResolver(reach), use_dns_cache=False, limit=0, force_close=True, socket_factory=make
+    )
 
 
 def _is_address(host: str) -> bool:

@@ -14,7 +14,7 @@ from inhouse.access.audit import COMMAND_LINE, Actor, record
 from inhouse.catalog.cards import Tier
 from inhouse.limits import store
 from inhouse.limits.plans import ProjectLimits
-from inhouse.limits.tiers import NextTier, Spend, TierRule, earned, way_to_next
+from inhouse.limits.tiers import NextTier, Spend, TierRule, earned, month_began, way_to_next
 from inhouse.storage.database import Database
 
 REFRESH_S = 1.0
@@ -39,6 +39,10 @@ class Standing(msgspec.Struct, frozen=True):
     """By an administrator, or for everybody by the setting."""
     spend: Spend
     next: NextTier | None
+    month_nanos: int = 0
+    """Spent in this calendar month, UTC."""
+    usage_limit_nanos: int | None = None
+    """What may be spent in a month; None where no tier's limit counts, see ``Accounts.exhausted``."""
 
 
 class _Total(msgspec.Struct):
@@ -48,6 +52,14 @@ class _Total(msgspec.Struct):
     until: int
     spend: Spend
     read_at: float
+    month: int
+    """Its first moment, Unix microseconds."""
+    before: int
+    """Spent until then."""
+
+    @property
+    def month_nanos(self) -> int:
+        return self.spend.nanos - self.before
 
 
 class Accounts:
@@ -59,10 +71,14 @@ class Accounts:
     Args:
         setting: ``auto``, or the tier of everybody without a pin of their own.
         rule: what is earned by spend.
+        usage_limits: whether an earned tier's monthly limit counts.
     """
 
-    def __init__(self, database: Database, setting: Tier | Literal["auto"], rule: TierRule) -> None:
+    def __init__(
+        self, database: Database, setting: Tier | Literal["auto"], rule: TierRule, *, usage_limits: bool = True
+    ) -> None:
         self.rule = rule
+        self._usage_limits = usage_limits and setting == "auto"
         self.version = 0
         """Changes whenever a tier or a limit did."""
         self._database = database
@@ -103,6 +119,20 @@ class Accounts:
             await self._earn(organization_id)
         return self._earned[organization_id]
 
+    async def exhausted(self, organization_id: str) -> bool:
+        """Whether an organization has spent what its tier allows in a month.
+
+        Only a tier that was earned has such a limit: who pins one, or sets one for everybody, decides what may be spent
+        with a budget. It is as old as the spend, up to ``SPEND_EVERY_S``: a budget is exact, this is not.
+        """
+        limit = self._usage_limit(organization_id, await self.tier(organization_id)) if self._usage_limits else None
+        return limit is not None and self._totals[organization_id].month_nanos >= limit
+
+    def _usage_limit(self, organization_id: str, tier: Tier) -> int | None:
+        if not self._usage_limits or organization_id in self._pins:
+            return None
+        return next(each.usage_limit for each in self.rule.tiers if each.tier == tier)
+
     def lowered(self, project_id: str, group: str) -> ProjectLimits:
         """What a project has of its own for a family."""
         return self._lowered.get((project_id, group), {})
@@ -113,7 +143,14 @@ class Accounts:
         spend = await self._spend(organization_id)
         tier = await self.tier(organization_id)
         pinned = self._setting != "auto" or organization_id in self._pins
-        return Standing(tier, pinned, spend, way_to_next(self.rule, tier, spend, store.now()))
+        return Standing(
+            tier,
+            pinned,
+            spend,
+            way_to_next(self.rule, tier, spend, store.now()),
+            self._totals[organization_id].month_nanos,
+            self._usage_limit(organization_id, tier),
+        )
 
     async def pin(self, organization_id: str, tier: Tier | None, actor: Actor = COMMAND_LINE) -> None:
         """Fix an organization's tier, or with None let it go. In force at once here, in seconds in other processes."""
@@ -147,17 +184,19 @@ class Accounts:
         settled, until = (known.settled, known.until) if known else (0, 0)
         first_at = known.spend.first_at if known else None
         now = store.now()
+        month = month_began(now)
 
-        def read(connection: Connection) -> tuple[int, int, int | None]:
+        def read(connection: Connection) -> tuple[int, int, int, int | None]:
             return (
+                known.before if known and known.month == month else store.spent(connection, organization_id, 0, month),
                 store.spent(connection, organization_id, until, now - LATE_US),
                 store.spent(connection, organization_id, now - LATE_US, now),
                 first_at or store.first_spent_at(connection, organization_id),
             )
 
-        more, moving, first = await self._database.read(read)
+        before, more, moving, first = await self._database.read(read)
         spend = Spend(settled + more + moving, first)
-        self._totals[organization_id] = _Total(settled + more, now - LATE_US, spend, time.monotonic())
+        self._totals[organization_id] = _Total(settled + more, now - LATE_US, spend, time.monotonic(), month, before)
         return spend
 
     async def _refresh_beside(self) -> None:

@@ -116,7 +116,7 @@ class Limits:
             SettingsError: several processes would each give the whole limit, or the store's URL cannot be used.
         """
         tier = TIERS[-1] if settings.tier == "off" else settings.tier
-        accounts = Accounts(database, tier, load_rule(settings.tier_rule))
+        accounts = Accounts(database, tier, load_rule(settings.tier_rule), usage_limits=settings.usage_limits)
         if settings.tier == "off":
             return cls(accounts, InMemory(), off=True)
         if settings.store_url is None:
@@ -168,6 +168,13 @@ class Limits:
         if not taken.admitted:
             raise limit_reached(card, plan, amounts, taken)
         return Admission(store, plan, amounts, taken)
+
+    async def exhausted(self, organization_id: str) -> bool:
+        """Whether an organization has spent what its tier allows in a month, see ``Accounts.exhausted``."""
+        if self.off:
+            return False
+        self.accounts.refresh_if_stale()
+        return await self.accounts.exhausted(organization_id)
 
     async def admit_addition(self, caller: Caller, store_id: str) -> None:
         """Let files be added to a vector store, alone or as a batch: ``ADDITIONS`` such requests a minute to each.

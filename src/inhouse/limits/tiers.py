@@ -8,6 +8,7 @@ only for those that an administrator puts there.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Annotated
 
@@ -90,3 +91,9 @@ def way_to_next(rule: TierRule, tier: Tier, spend: Spend, now: int) -> NextTier 
         return None
     above = rule.tiers[place]
     return NextTier(above.tier, max(0, above.paid - spend.nanos), max(0, above.days - spend.days(now)))
+
+
+def month_began(now: int) -> int:
+    """The first moment of the calendar month in UTC; Unix microseconds."""
+    first = datetime.fromtimestamp(now / 1_000_000, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return int(first.timestamp()) * 1_000_000

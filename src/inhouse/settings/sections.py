@@ -169,6 +169,13 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Literal["paid", "paid_and_days"],
         Meta(description="What `auto` asks for: an amount spent, or with the older rule some days since, too."),
     ] = "paid"
+    usage_limits: Annotated[
+        bool,
+        Meta(
+            description="Whether an organization whose tier is `auto` and not pinned is answered 429 "
+            "`insufficient_quota` once it has spent in a month what its tier allows."
+        ),
+    ] = True
     store_url: Annotated[
         Secret | None,
         Meta(

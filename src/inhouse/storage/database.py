@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -22,13 +23,13 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from inhouse.storage.connect import open_engine, parse_url
 from inhouse.storage.upgrade import MigrationFailed, upgrade
 from inhouse.storage.writer import GroupWriter
 
-__all__ = ["Database", "MigrationFailed", "is_of_rows", "lock"]
+__all__ = ["Database", "MigrationFailed", "is_of_rows", "is_unreachable", "lock"]
 
 T = TypeVar("T")
 
@@ -43,6 +44,9 @@ RETRIES = 8
 """Times that a PostgreSQL transaction is tried again after a conflict with another."""
 CONFLICTS = {"40001", "40P01"}
 """SQLSTATE of a serialization failure and of a deadlock: PostgreSQL has rolled back and asks to be tried again."""
+
+AWAY = {"57P01", "57P02", "57P03", "53300"}
+"""SQLSTATE of a server that shuts down, has crashed, or starts, and of one with too many connections."""
 
 
 class Database:
@@ -142,6 +146,15 @@ def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
 def is_of_rows(error: BaseException) -> bool:
     """Whether a write failed because of what was to be written, so that trying it again is of no use."""
     return isinstance(error, DataError | IntegrityError | OverflowError | TypeError | ValueError)
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether PostgreSQL did not answer, restarts, or takes no more connections: something that passes."""
+    if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    refused = state is None or state[:2] == "08" or state in AWAY
+    return error.connection_invalidated or (isinstance(error, OperationalError) and refused)
 
 
 def _read(engine: Engine, query: Callable[[Connection], T]) -> T:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from glob import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -175,6 +176,19 @@ def _locked(path: Path, files: dict[Path, int]) -> bool:
     else:
         os.close(file)
     return True
+
+
+def beside(file: Path, name: str) -> Path:
+    """The folder of a journal beside a database's file."""
+    # Its whole name, so that no other database's journal lies there, by whichever way it is reached.
+    file = file.resolve()
+    return file.with_name(f"{file.name}.{name}")
+
+
+def beside_file(file: Path) -> list[Path]:
+    """Files with lines in the journals beside a database's file, whosever they are."""
+    file = file.resolve()
+    return [path for path in sorted(file.parent.glob(f"{escape(file.name)}.*/*{SUFFIX}")) if path.stat().st_size]
 
 
 def instances_in(folder: Path) -> set[str]:

@@ -27,7 +27,9 @@ import sys
 from pathlib import Path
 import msgspec
 from inhouse.engines.weights import WeightsCache
+from inhouse.engines.weights.hub import Hub
 from inhouse.engines.weights.manifest import Manifest
+Hub.__init__.__kwdefaults__["read_seconds"] = 240.0  # held back on purpose, for as long as a busy machine takes
 manifest = msgspec.json.decode(sys.argv[2].encode(), type=Manifest)
 def told(progress):
     print(progress.phase, progress.done, flush=True)

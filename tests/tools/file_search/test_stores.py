@@ -69,7 +69,7 @@ class Process:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.files = Files(database, Blobs(folder / "blobs", folder / "scratch", None))
-        self.runner = Runner(database, poll_s=0.05, lease_s=0.4)
+        self.runner = Runner(database, poll_s=0.05)
         self.embedder = Hashing()
         self.ingestion = Ingestion(self.files, Documents(), CHUNKER, self.embedder, self.runner)
         self.indexes = Indexes(database, 1 << 30)
@@ -147,6 +147,7 @@ async def test_files_can_be_found_or_have_failed(start: Any) -> None:
 
 async def test_a_process_that_dies_leaves_its_files_to_another(start: Any) -> None:
     first = await start()
+    first.runner._lease_us = 300_000  # what fails is begun again when its lease is over
     first.embedder.fails_after = ingestion.STEP * 2
     first.embedder.error = None
     store = await first.store(await first.file(MANY, "facts.txt"))
@@ -168,6 +169,7 @@ async def test_a_process_that_dies_leaves_its_files_to_another(start: Any) -> No
 
 async def test_an_engine_that_fails_again_and_again(start: Any) -> None:
     one = await start()
+    one.runner._lease_us = 300_000  # what fails is begun again when its lease is over
     one.embedder.error = EngineFailed("broken")
     store = await one.store(await one.file("text"))
     assert await one.done(store) == (0, 0, 1, 0)
@@ -215,6 +217,7 @@ async def test_what_is_stopped_leaves_nothing(start: Any, what: str) -> None:
         case "source":
             await one.files.delete(ONE, file)
     one.embedder.gate.set()
+    await until(lambda: one.rows(jobs), lambda count: count == 0)
     await asyncio.sleep(0.3)
     assert (await one.rows(vector_store_chunks), await one.rows(vector_store_segments)) == before
     assert await one.rows(jobs) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import socket
 from typing import Any
 
@@ -11,7 +13,7 @@ from tests.mcp_servers import MCPServer
 
 from inhouse.kit.addresses import LOOPBACK, Reach
 from inhouse.tools.mcp import Approval, ServerTool, ToolFilter, seen_name
-from inhouse.tools.mcp.transport import AddressRefused, GuardedTransport
+from inhouse.tools.mcp.transport import AddressRefused, GuardedTransport, TooLarge
 
 
 async def test_a_name_is_checked_when_it_is_connected_to(
@@ -45,6 +47,25 @@ async def test_an_answer_is_bounded(streamable: MCPServer) -> None:
     async with httpx2.AsyncClient(transport=GuardedTransport(Reach(LOOPBACK), 10)) as client:
         with pytest.raises(httpx2.StreamError):
             await client.get(f"{streamable.base}/seen")
+
+
+async def test_a_small_answer_never_unpacks_into_a_large_one() -> None:
+    """What is bounded is what arrives, so nothing may be packed in it."""
+    bomb = gzip.compress(bytes(50_000_000))
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        head = f"content-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n"
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head.encode() + bomb)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, httpx2.AsyncClient(transport=GuardedTransport(Reach(LOOPBACK), 100_000)) as client:
+        with pytest.raises(TooLarge):
+            await client.get(url)
+    assert b"accept-encoding: identity" in asked[0]
 
 
 def test_seen_names_are_short_plain_and_all_different() -> None:

@@ -31,7 +31,7 @@ from inhouse.generation.items import (
     ToolChoice,
     ToolOutput,
 )
-from inhouse.generation.schema import check_lenient, check_strict
+from inhouse.generation.schema import check_lenient, check_name, check_strict
 from inhouse.kit.errors import InvalidRequest
 
 LEGACY_CALL = "call_function"
@@ -69,6 +69,8 @@ def _refuse_unsupported(call: Call, body: wire.CreateChatCompletionRequest) -> N
     card = call.card
     for refused in card.parameters.refused:
         if getattr(body, refused.name, None) is not None:
+            if refused.words is not None:
+                raise InvalidRequest(refused.words)
             instead = f" Use '{refused.instead}' instead." if refused.instead else ""
             raise InvalidRequest(
                 f"Unsupported parameter: '{refused.name}' is not supported with this model.{instead}",
@@ -92,6 +94,11 @@ def _refuse_combinations(body: wire.CreateChatCompletionRequest) -> None:
     def only_with(name: str, other: str, verb: str) -> InvalidRequest:
         return InvalidRequest(f"The '{name}' parameter is only allowed when '{other}' {verb}.", param=name)
 
+    def only_beside(name: str, others: str) -> InvalidRequest:
+        return InvalidRequest(
+            f"Invalid value for '{name}': '{name}' is only allowed when '{others}' are specified.", param=name
+        )
+
     if body.top_logprobs is not None and not body.logprobs:
         raise only_with("top_logprobs", "logprobs", "is enabled")
     if body.stream_options is not None and not body.stream:
@@ -107,11 +114,11 @@ def _refuse_combinations(body: wire.CreateChatCompletionRequest) -> None:
     if body.tools is None:
         for name in ("tool_choice", "parallel_tool_calls"):
             if getattr(body, name) is not None:
-                raise InvalidRequest(f"'{name}' is only allowed when 'tools' are specified.", param=name)
+                raise only_beside(name, "tools")
     elif body.functions is not None:
         raise InvalidRequest("'functions' and 'tools' cannot be used together; use 'tools'.", param="functions")
     if body.function_call is not None and body.functions is None:
-        raise InvalidRequest("'function_call' is only allowed when 'functions' are specified.", param="function_call")
+        raise only_beside("function_call", "functions")
 
 
 def _items(messages: list[wire.Message]) -> list[Item]:
@@ -124,7 +131,7 @@ def _items(messages: list[wire.Message]) -> list[Item]:
             case wire.FunctionMessage(content=content):
                 items.append(ToolOutput(LEGACY_CALL, content or ""))
             case wire.AssistantMessage():
-                items += _assistant(message, path)
+                items += _assistant(message, index)
             case wire.UserMessage(content=content, name=name):
                 items.append(Message("user", _parts(content), name, path))
             case wire.DeveloperMessage(content=content, name=name):
@@ -134,24 +141,26 @@ def _items(messages: list[wire.Message]) -> list[Item]:
     return items
 
 
-def _assistant(message: wire.AssistantMessage, path: str) -> list[Item]:
+def _assistant(message: wire.AssistantMessage, index: int) -> list[Item]:
+    path = f"messages[{index}]"
     items: list[Item] = []
     said = _text(message.content) if message.content is not None else message.refusal
     calls = message.tool_calls or []
     if said is None and not calls and message.function_call is None:
         if message.audio is None:
-            raise InvalidRequest(
-                "Invalid value for 'content': expected a string, got null.", param=f"{path}.content", code=None
-            )
+            raise wire.null_content(index)
         raise InvalidRequest(f"Audio '{message.audio.id}' was not found or has expired.", param=f"{path}.audio.id")
     if said:
         items.append(Message("assistant", (Text(said),), message.name, path))
-    for made in calls:
+    for place, made in enumerate(calls):
         if isinstance(made, wire.CustomToolCall):
+            check_name(made.custom.name, param=f"{path}.tool_calls[{place}].custom.name")
             items.append(ToolCall(made.id, made.custom.name, made.custom.input, "custom"))
         else:
+            check_name(made.function.name, param=f"{path}.tool_calls[{place}].function.name")
             items.append(ToolCall(made.id, made.function.name, made.function.arguments))
     if message.function_call is not None:
+        check_name(message.function_call.name, param=f"{path}.function_call.name")
         items.append(ToolCall(LEGACY_CALL, message.function_call.name, message.function_call.arguments))
     if not items:
         items.append(Message("assistant", (Text(""),), message.name, path))

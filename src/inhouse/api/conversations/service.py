@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from inhouse.access import Caller
 from inhouse.api.conversations import store, wire
+from inhouse.api.responses.checking import check_items, duplicate
 from inhouse.api.responses.items import StoredItem
 from inhouse.api.responses.keeping import Keeping
 from inhouse.api.responses.locking import refuse_if_held
@@ -75,6 +76,8 @@ class ConversationsService:
 
         def work(connection: Connection, found: store.StoredConversation) -> None:
             refuse_if_held(connection, found.id)
+            if (known := store.known_item(connection, found.id, [item.id for item in items])) is not None:
+                raise duplicate(known, "items")
             store.append(connection, caller.project_id, found.id, items)
 
         await self._with(caller, conversation_id, work, write=True)
@@ -113,6 +116,7 @@ class ConversationsService:
         return await self._with(caller, conversation_id, work, write=True)
 
     async def _stored(self, caller: Caller, items: Sequence[Any]) -> list[StoredItem]:
+        check_items(items, param="items")
         if any(isinstance(item, ItemReference) for item in items):
             await self._keeping.written()
         return [stored_item(item) for item in await resolved(self._database, caller.project_id, items)]

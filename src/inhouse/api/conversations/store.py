@@ -172,6 +172,15 @@ def conversation_item(connection: Connection, conversation_id: str, item_id: str
     return None if row is None else StoredItem(row.id, row.body)
 
 
+def known_item(connection: Connection, conversation_id: str, ids: Sequence[str]) -> str | None:
+    """One of the ids that an item of the conversation has already."""
+    return connection.execute(
+        select(response_items.c.id)
+        .where(response_items.c.conversation_id == conversation_id, response_items.c.id.in_(ids))
+        .limit(1)
+    ).scalar_one_or_none()
+
+
 def delete_conversation_item(connection: Connection, conversation_id: str, item_id: str) -> bool:
     """Whether there was one to delete. An item that belongs to a response stays there."""
     inside = and_(response_items.c.conversation_id == conversation_id, response_items.c.id == item_id)

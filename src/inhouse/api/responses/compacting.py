@@ -9,6 +9,7 @@ import msgspec
 
 from inhouse.api.operation import Request
 from inhouse.api.responses import wire
+from inhouse.api.responses.checking import check_items
 from inhouse.api.responses.compaction import Compacted, carried, opened, seal
 from inhouse.api.responses.demand import demand
 from inhouse.api.responses.past import Pasts
@@ -55,7 +56,9 @@ async def compact(
         streams=False,
     ) as call:
         past = await pasts.gather(project_id, body.previous_response_id, None)
-        new = await resolved(database, project_id, given_items(body.input))
+        given = given_items(body.input)
+        check_items(given, past.items)
+        new = await resolved(database, project_id, given)
         before, after = await opened(database, project_id, past.items, new)
         items = [*before, *after]
         if not items:

@@ -24,6 +24,8 @@ from inhouse.generation.schema import check_lenient, check_strict
 from inhouse.kit.errors import InvalidRequest
 
 LOGPROBS = "message.output_text.logprobs"
+_SAMPLED = ("temperature", "top_p")
+"""What models that reason do not take here, either; the others of their card do not exist here, or are told apart."""
 
 
 def check(call: Call, body: wire.CreateResponse) -> None:
@@ -33,6 +35,11 @@ def check(call: Call, body: wire.CreateResponse) -> None:
         InvalidRequest
     """
     refuse_unsupported(call.card, body.reasoning, body.text)
+    for refused in call.card.parameters.refused:
+        if refused.name in _SAMPLED and getattr(body, refused.name) is not None:
+            raise InvalidRequest(
+                f"Unsupported parameter: '{refused.name}' is not supported with this model.", param=refused.name
+            )
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options"

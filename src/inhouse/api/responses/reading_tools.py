@@ -128,10 +128,12 @@ def chosen_tools(
             return ToolChoice("auto"), (), False
         case "none" | "auto" | "required" as mode:
             if mode == "required" and not names and not hosted:
-                raise InvalidRequest("Tool choice 'required' must be specified with 'tools'.", param="tool_choice")
+                raise InvalidRequest(
+                    "Tool choice 'required' must be specified with 'tools' parameter.", param="tool_choice"
+                )
             return ToolChoice(mode), (), False
         case wire.FunctionChoice(name=name) | wire.CustomChoice(name=name):
-            return ToolChoice("required", frozenset(_known(name, names)), named=True), (), False
+            return ToolChoice("required", frozenset(_known(name, names, _kind(choice))), named=True), (), False
         case wire.AllowedTools(mode=mode, tools=tools):
             own: set[str] = set()
             chosen: list[tuple[HostedTool, str | None]] = []
@@ -168,9 +170,13 @@ def _name(tool: dict[str, Any]) -> str:
     return name
 
 
-def _known(name: str, names: dict[str, tuple[str | None, str]]) -> set[str]:
-    """The names that the model sees of a tool that the client names."""
+def _known(name: str, names: dict[str, tuple[str | None, str]], called: str | None = None) -> set[str]:
+    """The names that the model sees of a tool that the client names.
+
+    Args:
+        called: what an error calls it in place of its name: of a choice it tells the kind.
+    """
     found = {full for full, (_, own) in names.items() if name in (own, full)}
     if not found:
-        raise InvalidRequest(f"Tool choice '{name}' not found in 'tools' parameter.", param="tool_choice")
+        raise InvalidRequest(f"Tool choice '{called or name}' not found in 'tools' parameter.", param="tool_choice")
     return found

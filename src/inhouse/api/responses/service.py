@@ -16,6 +16,7 @@ from inhouse.api.operation import Request
 from inhouse.api.prompts.service import with_prompt
 from inhouse.api.responses import store, wire
 from inhouse.api.responses.background import Background
+from inhouse.api.responses.checking import check_items
 from inhouse.api.responses.compacting import compact, compact_if_wanted
 from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.demand import demand
@@ -27,7 +28,7 @@ from inhouse.api.responses.past import Pasts
 from inhouse.api.responses.reading import read_for_count, refuse_unsupported, tools_of
 from inhouse.api.responses.recalling import recalled
 from inhouse.api.responses.stored import for_client, response_of
-from inhouse.api.responses.turn import Recall, Turn, conversation_of, given_items, prepare
+from inhouse.api.responses.turn import Recall, Turn, conversation_of, given_items, prepare, resolved
 from inhouse.api.responses.writing import Writer
 from inhouse.calls import Call, Calls
 from inhouse.generation.core import count_tokens
@@ -290,7 +291,10 @@ class ResponsesService:
         async with self._open(request, body) as call:
             refuse_unsupported(call.card, body.reasoning, body.text)
             past = await self._pasts.gather(project_id, body.previous_response_id, conversation_of(body.conversation))
-            before, after = await opened(self._database, project_id, past.items, given_items(body.input))
+            given = given_items(body.input)
+            check_items(given, past.items)
+            new = await resolved(self._database, project_id, given)
+            before, after = await opened(self._database, project_id, past.items, new)
             items = [*before, *after]
             tools = tools_of(call, body, items, self._hosts)
             asked = recalled(read_for_count(body, items, tools, history=len(before)), items, tools.hosting.tools)

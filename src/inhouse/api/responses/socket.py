@@ -21,7 +21,7 @@ from inhouse.api.responses.memory import Memory
 from inhouse.api.responses.routes import Responses
 from inhouse.api.responses.service import ResponsesService
 from inhouse.api.socket import Socket, SocketClosed, failure_of, socket
-from inhouse.api.wire import ResponseObject, doc
+from inhouse.api.wire import RequestObject, ResponseObject, doc
 from inhouse.kit.errors import APIError, InvalidRequest
 from inhouse.kit.ids import request_id
 from inhouse.kit.validation import decode
@@ -38,15 +38,46 @@ MEMORY_BYTES = 64 * 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
-class ResponseCreate(wire.CreateResponse, kw_only=True):
+class ResponseCreate(wire.CreateResponse, kw_only=True, tag_field="type", tag="response.create"):
     """Answer items. `stream` is implied; `background` is not supported."""
 
-    type: Annotated[Literal["response.create"], doc("Always `response.create`.")]
     stream_id: Annotated[
         Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9_.-]+$")] | None,
         doc("The lane: turns of one are answered in order, and their events carry its name."),
     ] = None
     generate: Annotated[bool | None, doc("False: take note of the request, and generate nothing.")] = None
+
+
+class ResponseSteer(RequestObject, kw_only=True, tag_field="type", tag="response.steer"):
+    """Tell a response something while it is made. No model here can be told."""
+
+    previous_response_id: Annotated[str, doc("The response that is made.")]
+    input: Annotated[
+        str | Annotated[list[dict[str, Any]], Meta(min_length=1)], doc("What it is told: text, or the user's messages.")
+    ]
+
+
+class SteerError(ResponseObject, kw_only=True):
+    """Why nothing came of it."""
+
+    type: Annotated[Literal["invalid_request_error"], doc("Always `invalid_request_error`.")] = "invalid_request_error"
+    code: Annotated[str, doc("The cause.")]
+    message: Annotated[str, doc("The cause in words.")]
+
+
+class Steered(ResponseObject, kw_only=True):
+    """What was sent, so that it can be sent with the next `response.create`."""
+
+    previous_response_id: Annotated[str, doc("The response that was to be told.")]
+    input: Annotated[str | list[dict[str, Any]], doc("What it was to be told.")]
+
+
+class SteerFailed(ResponseObject, kw_only=True, tag="response.steer.failed"):
+    """A response was not told what a client sent while it was made."""
+
+    sequence_number: Annotated[int, doc("Always 0: it is in no stream.")] = 0
+    error: Annotated[SteerError, doc("Why.")]
+    steer: Annotated[Steered, doc("What was sent.")]
 
 
 StreamId = Annotated[str | UnsetType, doc("The lane of the turn, where it has one.")]
@@ -79,10 +110,12 @@ def _on_socket(event: type[msgspec.Struct]) -> type[msgspec.Struct]:
     )
 
 
+ClientEvent: Any = ResponseCreate | ResponseSteer
 ServerEvent: Any = Union[
     (
         *(_on_socket(event) for event in get_args(wire.ResponseStreamEvent) if event is not wire.StreamError),
         SocketError,
+        SteerFailed,
     )
 ]
 """What is sent. The lane is written behind the event's JSON, see ``_with_lane``."""
@@ -101,7 +134,7 @@ class ResponsesSocket:
         self._longest_s = longest_s
         self._most_bytes = most_bytes
 
-    @socket("/responses", id="connectResponses", scope="api.responses.write", client=ResponseCreate, server=ServerEvent)
+    @socket("/responses", id="connectResponses", scope="api.responses.write", client=ClientEvent, server=ServerEvent)
     async def connect(self, socket: Socket) -> None:
         """Answer items over a connection that stays open."""
         await _Connection(self._service, socket, self._longest_s, self._most_bytes).run()
@@ -145,6 +178,9 @@ class _Connection:
     async def _take(self, data: bytes) -> None:
         lane: str | None = None
         try:
+            if (steer := _steer_of(data)) is not None:
+                await self._socket.send(_encode(_not_steered(steer)))
+                return
             lane = _lane_of(data)
             self._queue(_event_of(data), len(data))
         except APIError as error:
@@ -229,6 +265,23 @@ def _event_of(data: bytes) -> ResponseCreate:
             "'background' is not supported over WebSocket.", param="background", code="unsupported_parameter"
         )
     return event
+
+
+def _steer_of(data: bytes) -> ResponseSteer | None:
+    """Raises InvalidRequest."""
+    if b"response.steer" not in data or decode(data, dict[str, Any]).get("type") != "response.steer":
+        return None
+    return decode(data, ResponseSteer)
+
+
+def _not_steered(steer: ResponseSteer) -> SteerFailed:
+    return SteerFailed(
+        error=SteerError(
+            code="steering_not_supported",
+            message="Steering is not supported with this model. Send the input with the next 'response.create'.",
+        ),
+        steer=Steered(previous_response_id=steer.previous_response_id, input=steer.input),
+    )
 
 
 def _lane_of(data: bytes) -> str | None:

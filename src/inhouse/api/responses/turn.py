@@ -13,6 +13,7 @@ import msgspec
 from inhouse.api.moderating import moderate
 from inhouse.api.prompts.service import prompt_messages
 from inhouse.api.responses import store, wire
+from inhouse.api.responses.checking import check_items
 from inhouse.api.responses.compaction import opened
 from inhouse.api.responses.hosting import HostedTools
 from inhouse.api.responses.items import StoredItem
@@ -132,7 +133,9 @@ async def prepare(
         past = recall(body.previous_response_id)
     if past is None:
         past = await pasts.gather(project_id, body.previous_response_id, conversation_id)
-    new = await resolved(database, project_id, given_items(body.input))
+    given = given_items(body.input)
+    check_items(given, past.items)
+    new = await resolved(database, project_id, given)
     said = await prompt_messages(database, project_id, body.prompt)
     items = await opened(database, project_id, past.items, new)
     turn = _turn(project_id, call, body, hosts, conversation_id, said, past, *items)

@@ -7,10 +7,12 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from inhouse.console.finding import Found, Kind
 from inhouse.console.gateway import Answer
 from inhouse.console.pages import GUARDS
 from inhouse.console.session import SignedIn, read_form
@@ -36,6 +38,7 @@ ENTRIES = (
     ("Audit log", "/dashboard/audit"),
     ("Engines", "/dashboard/engines"),
 )
+MOST_OF_A_LIST = 1000
 LIVE_EVERY_S = 1.0
 LIVE_FOR_S = 10.0
 """Then the browser asks again: a stream must not hold a server that wants to stop."""
@@ -78,6 +81,7 @@ class Section:
             viewer=await self.site.viewer_of(signed_in),
             entries=ENTRIES,
             path=request.url.path,
+            query_with=lambda **more: _query(request, more),
             **context,
         )
         response.headers["cache-control"] = "no-store"
@@ -114,10 +118,63 @@ class Section:
         return await self.site.operations.call(signed_in, method, path, body=body or None)
 
     async def all_of(self, signed_in: SignedIn, path: str, **query: Any) -> list[dict[str, Any]]:
-        """The first hundred of a list; none where it cannot be read."""
-        answer = await self.get(signed_in, path, limit=100, **query)
-        found: list[dict[str, Any]] = answer.json["data"] if answer.ok else []
+        """A list whole, to choose from: the first thousand; none where it cannot be read."""
+        found: list[dict[str, Any]] = []
+        while len(found) < MOST_OF_A_LIST:
+            answer = await self.get(signed_in, path, limit=100, **query)
+            if not answer.ok:
+                break
+            page = answer.json
+            found += page["data"]
+            if not page.get("has_more") or not page["data"]:
+                break
+            query["after"] = page["data"][-1]["id"]
         return found
+
+    async def found(
+        self,
+        request: Request,
+        signed_in: SignedIn,
+        kind: Kind,
+        within: str,
+        operation: Callable[[str, str], str],
+        whole: str,
+        page: int | None = None,
+        **conditions: Any,
+    ) -> tuple[list[dict[str, Any]], Found, str]:
+        """The page of a list that a request asks for with ``q`` and ``page``.
+
+        Args:
+            operation: path of what retrieves one, by its id and that of what it belongs to.
+            page: this one, whatever the request says.
+            whole: path of the operation that lists them, which says whether they may be seen where there are none.
+
+        Returns:
+            What the operation answered for each, where in the list that is, and what stands against seeing it.
+        """
+        asked = request.query_params if request.method == "GET" else {}
+        number = asked.get("page", "")
+        if page is None:
+            page = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 1
+        found = await self.site.finding.find(kind, within, asked.get("q", ""), page, **conditions)
+        records: list[dict[str, Any]] = []
+        for id, of in found.ids:
+            answer = await self.get(signed_in, operation(id, of))
+            if answer.ok:
+                records.append(answer.json)
+            elif answer.status != 404:  # that one was deleted meanwhile
+                return [], await self.site.finding.find(kind, "", found.words), answer.message
+        refused = ""
+        if not found.ids:
+            answer = await self.get(signed_in, whole, limit=1)
+            refused = "" if answer.ok else answer.message
+        return records, found, refused
+
+
+def _query(request: Request, more: dict[str, Any]) -> str:
+    """The query of the page that is shown, with some of it otherwise; None leaves something out."""
+    asked = (dict(request.query_params) if request.method == "GET" else {}) | more
+    return urlencode({name: value for name, value in asked.items() if value is not None})
 
 
 def back(path: str) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -22,7 +21,11 @@ _HERE = "/dashboard/members"
 
 class Members(Section):
     def routes(self) -> list[Route]:
-        return [Route(_HERE, self.show, methods=["GET"]), Route(_HERE, self.change, methods=["POST"])]
+        return [
+            Route(_HERE, self.show, methods=["GET"]),
+            Route(_HERE, self.change, methods=["POST"]),
+            Route(_HERE + "/{id}", self.one),
+        ]
 
     async def show(self, request: Request) -> Response:
         signed_in = await self.enter(request, "admin")
@@ -34,6 +37,11 @@ class Members(Section):
             return entered
         signed_in, fields = entered
         user, invite, project = (quote(fields.get(each, ""), safe="") for each in ("user", "invite", "project"))
+        mine = signed_in.person is not None and fields.get("user") == signed_in.person.id
+        if mine and (fields.get("do") == "remove" or (fields.get("do") == "role" and fields.get("role") != "owner")):
+            # Whoever else is an owner may do it; so an organization of people never loses its last one here.
+            problem = "You cannot take this from yourself; another owner can."
+            return await self._one(request, signed_in, fields["user"], problem=problem, status=400)
         answer: Answer
         match fields.get("do"):
             case "invite":
@@ -65,8 +73,11 @@ class Members(Section):
                 answer = await self.call(signed_in, "DELETE", f"{PROJECTS}/{project}/users/{user}")
             case _:
                 return back(_HERE)
+        here = f"{_HERE}/{user}" if user and fields.get("do") != "remove" else _HERE
         if answer.ok:
-            return back(_HERE)
+            return back(here)
+        if user:
+            return await self._one(request, signed_in, fields["user"], problem=answer.message, status=400)
         return await self._show(request, signed_in, problem=answer.message, status=400)
 
     async def _link(
@@ -77,6 +88,8 @@ class Members(Section):
         # With a link one can become the user, so only who may do everything anyway makes one.
         if admin is None or admin.granted is not None or not admin.may("api.management.write"):
             problem = "Only an owner makes links."
+            if user:
+                return await self._one(request, signed_in, user, problem=problem, status=403)
             return await self._show(request, signed_in, problem=problem, status=403)
         try:
             if invite:
@@ -84,8 +97,12 @@ class Members(Section):
             else:
                 token = await accounts.link_of_user(admin.organization_id, user, admin.actor)
         except APIError as error:
+            if user:
+                return await self._one(request, signed_in, user, problem=error.message, status=400)
             return await self._show(request, signed_in, problem=error.message, status=400)
         link = f"{self.site.base(request)}/welcome?token={token}"
+        if user:
+            return await self._one(request, signed_in, user, link=link)
         return await self._show(request, signed_in, link=link, link_for=email)
 
     async def _show(
@@ -98,18 +115,54 @@ class Members(Section):
         link: str = "",
         link_for: str = "",
     ) -> Response:
-        answer = await self.get(signed_in, USERS, limit=100)
-        people: list[dict[str, Any]] = answer.json["data"] if answer.ok else []
-        invites = [each for each in await self.all_of(signed_in, INVITES) if each["status"] != "accepted"]
+        organization = signed_in.admin.organization_id if signed_in.admin else ""
+        people, found, refused = await self.found(
+            request, signed_in, "users", organization, lambda id, _: f"{USERS}/{quote(id)}", USERS
+        )
+        invites, invited, _ = await self.found(
+            request, signed_in, "invites", organization, lambda id, _: f"{INVITES}/{quote(id)}", INVITES, page=1
+        )
         return await self.page(
             request,
             signed_in,
             "dashboard/members.html.jinja",
             status,
             people=people,
+            found=found,
             invites=invites,
+            invited=invited,
             projects=await self.all_of(signed_in, PROJECTS),
-            problem=problem or ("" if answer.ok else answer.message),
+            problem=problem or refused,
             link=link,
             link_for=link_for,
+        )
+
+    async def one(self, request: Request) -> Response:
+        signed_in = await self.enter(request, "admin")
+        if isinstance(signed_in, Response):
+            return signed_in
+        return await self._one(request, signed_in, request.path_params["id"])
+
+    async def _one(
+        self, request: Request, signed_in: SignedIn, id: str, *, problem: str = "", status: int = 200, link: str = ""
+    ) -> Response:
+        """A person: role, projects, and what can be done about them."""
+        answer = await self.get(signed_in, f"{USERS}/{quote(id, safe='')}")
+        if not answer.ok:
+            return await self.page(
+                request, signed_in, "dashboard/member_missing.html.jinja", answer.status, problem=answer.message
+            )
+        person = answer.json
+        mine = person["projects"]["data"] if person.get("projects") else []
+        of = {each["id"] for each in mine}
+        return await self.page(
+            request,
+            signed_in,
+            "dashboard/member.html.jinja",
+            status,
+            one=person,
+            mine=mine,
+            others=[each for each in await self.all_of(signed_in, PROJECTS) if each["id"] not in of],
+            problem=problem,
+            link=link,
         )

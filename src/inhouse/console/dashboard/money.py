@@ -89,7 +89,15 @@ class Money(Section):
         return organizations if organizations and organizations[0][0] == signed_in.organization_id else []
 
     async def _show(self, request: Request, signed_in: SignedIn, *, problem: str = "", status: int = 200) -> Response:
-        projects = await self.all_of(signed_in, PROJECTS)
+        projects, found, refused = await self.found(
+            request,
+            signed_in,
+            "projects",
+            signed_in.admin.organization_id if signed_in.admin else "",
+            lambda id, _: f"{PROJECTS}/{quote(id)}",
+            PROJECTS,
+            archived=False,
+        )
         rows: list[dict[str, Any]] = []
         readable = signed_in.admin is not None and signed_in.admin.may("api.management.read")
         standing = self.site.behind.budgets.standing
@@ -118,10 +126,11 @@ class Money(Section):
             "dashboard/budgets.html.jinja",
             status,
             rows=rows,
+            found=found,
             viewer_organization=organization,
             organizations=await self._granted_by(signed_in),
             credit=next((each for each in accounts if each.kind == "credits"), None),
-            problem=problem,
+            problem=problem or refused,
         )
 
 

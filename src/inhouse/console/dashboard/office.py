@@ -63,22 +63,35 @@ class Office(Section):
         self, request: Request, signed_in: SignedIn, *, secret: str = "", problem: str = "", status: int = 200
     ) -> Response:
         projects = await self.all_of(signed_in, PROJECTS)
-        keys: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
-            (project, await self.all_of(signed_in, f"{PROJECTS}/{quote(project['id'])}/api_keys"))
-            for project in projects
-        ]
+        only = request.query_params.get("project", "") if request.method == "GET" else ""
+        keys, found, refused = await self.found(
+            request,
+            signed_in,
+            "keys",
+            signed_in.admin.organization_id if signed_in.admin else "",
+            lambda id, of: f"{PROJECTS}/{quote(of)}/api_keys/{quote(id)}",
+            PROJECTS,
+            of=only,
+        )
+        project_of = dict(found.ids)
+        names = {each["id"]: each["name"] for each in projects}
+        for key in keys:
+            key["project"] = project_of[key["id"]]
+            key["project_name"] = names.get(key["project"], key["project"])
         return await self.page(
             request,
             signed_in,
             "dashboard/keys.html.jinja",
             status,
             projects=projects,
+            only=only,
+            found=found,
             keys=keys,
             admin_keys=await self.all_of(signed_in, ADMIN_KEYS),
             label_of=_label,
             account_of=lambda key: ((key.get("owner") or {}).get("service_account") or {}).get("id") or "",
             secret=secret,
-            problem=problem,
+            problem=problem or refused,
         )
 
     async def projects(self, request: Request) -> Response:
@@ -95,6 +108,8 @@ class Office(Section):
         match fields.get("do"):
             case "create":
                 answer = await call(signed_in, "POST", PROJECTS, body={"name": fields.get("name", "")})
+            case "rename" if project:
+                answer = await call(signed_in, "POST", f"{PROJECTS}/{project}", body={"name": fields.get("name", "")})
             case "archive" if project:
                 answer = await call(signed_in, "POST", f"{PROJECTS}/{project}/archive")
             case _:
@@ -106,9 +121,22 @@ class Office(Section):
     async def _projects(
         self, request: Request, signed_in: SignedIn, *, problem: str = "", status: int = 200
     ) -> Response:
-        projects = await self.all_of(signed_in, PROJECTS, include_archived="true")
+        projects, found, refused = await self.found(
+            request,
+            signed_in,
+            "projects",
+            signed_in.admin.organization_id if signed_in.admin else "",
+            lambda id, _: f"{PROJECTS}/{quote(id)}",
+            PROJECTS,
+        )
         return await self.page(
-            request, signed_in, "dashboard/projects.html.jinja", status, projects=projects, problem=problem
+            request,
+            signed_in,
+            "dashboard/projects.html.jinja",
+            status,
+            projects=projects,
+            found=found,
+            problem=problem or refused,
         )
 
 

@@ -55,17 +55,22 @@ class Stores(Section):
         return await self._list(request, signed_in, problem=answer.message, status=400)
 
     async def _list(self, request: Request, signed_in: SignedIn, *, problem: str = "", status: int = 200) -> Response:
-        after = request.query_params.get("after") or None
-        answer = await self.get(signed_in, STORES, limit=50, order="desc", after=after)
-        page = answer.json if answer.ok else {}
+        stores, found, refused = await self.found(
+            request,
+            signed_in,
+            "stores",
+            signed_in.project.project_id if signed_in.project else "",
+            lambda id, _: f"{STORES}/{quote(id)}",
+            STORES,
+        )
         return await self.page(
             request,
             signed_in,
             "dashboard/stores.html.jinja",
             status,
-            records=page.get("data", []),
-            more=page.get("last_id") if page.get("has_more") else None,
-            problem=problem or ("" if answer.ok else answer.message),
+            records=stores,
+            found=found,
+            problem=problem or refused,
         )
 
     async def store(self, request: Request) -> Response:
@@ -83,7 +88,8 @@ class Stores(Section):
             path = f"{STORES}/{quote(id, safe='')}/search"
             answer = await self.call(signed_in, "POST", path, query=words, max_num_results=_RESULTS)
             results, problem = (answer.json["data"], "") if answer.ok else ([], answer.message)
-        files = await self.all_of(signed_in, "/v1/files", order="desc")
+        answer = await self.get(signed_in, "/v1/files", limit=1000, order="desc")
+        files = answer.json["data"] if answer.ok else []
         return await self.page(
             request,
             signed_in,
@@ -92,7 +98,7 @@ class Stores(Section):
             results=results,
             problem=problem,
             all_files=[(each["id"], each["filename"]) for each in files],
-            **await self._contents(signed_in, id, found.json),
+            **await self._contents(request, signed_in, id, found.json),
         )
 
     async def follow(self, request: Request) -> Response:
@@ -100,13 +106,21 @@ class Stores(Section):
 
         async def gather(signed_in: SignedIn) -> dict[str, Any]:
             found = await self.get(signed_in, f"{STORES}/{quote(id, safe='')}")
-            return await self._contents(signed_in, id, found.json if found.ok else None)
+            return await self._contents(request, signed_in, id, found.json if found.ok else None)
 
         return await self.live(request, "project", "dashboard/store_files.jinja", gather)
 
-    async def _contents(self, signed_in: SignedIn, id: str, store: dict[str, Any] | None) -> dict[str, Any]:
-        files = await self.all_of(signed_in, f"{STORES}/{quote(id, safe='')}/files", order="desc") if store else []
-        known = {each["id"]: each["filename"] for each in await self.all_of(signed_in, "/v1/files", order="desc")}
-        for each in files:
-            each["filename"] = known.get(each["id"], each["id"])
-        return {"store": store, "files": files, "csrf_token": signed_in.csrf}
+    async def _contents(
+        self, request: Request, signed_in: SignedIn, id: str, store: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """The page of the store's files that is asked for."""
+        number = request.query_params.get("page", "")
+        page = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 1
+        files: list[dict[str, Any]] = []
+        # A store that the operation answered for is one of the project's.
+        found = await self.site.finding.find("store_files", id if store else "", page=page)
+        for file, filename in found.ids:
+            answer = await self.get(signed_in, f"{STORES}/{quote(id, safe='')}/files/{quote(file)}")
+            if answer.ok:
+                files.append({**answer.json, "filename": filename})
+        return {"store": store, "files": files, "found": found, "csrf_token": signed_in.csrf}

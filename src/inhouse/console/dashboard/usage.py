@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
-from typing import Any
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,9 +15,13 @@ from starlette.routing import Route
 
 from inhouse.console.dashboard.base import Section
 from inhouse.console.dashboard.charts import DAY_S, Chart, stacked
+from inhouse.console.dashboard.saying import said_by
+from inhouse.console.pages import GUARDS
 from inhouse.console.session import SignedIn
 
-RANGES = {"7": 7, "30": 30}
+RANGES = {"7": 7, "30": 30, "90": 90}
+_MOST_BUCKETS = 31
+"""Days in a page of the usage operations."""
 GROUPS = {"model": "Model", "project": "Project", "key": "API key"}
 _GROUP_BY = {"model": "line_item", "project": "project_id", "key": "api_key_id"}
 
@@ -23,6 +31,7 @@ class Usage(Section):
         return [
             Route("/dashboard", self.overview),
             Route("/dashboard/usage", self.usage),
+            Route("/dashboard/usage.csv", self.table),
             Route("/dashboard/limits", self.limits),
             Route("/dashboard/engines", self.engines),
             Route("/dashboard/engines/live", self.engines_live),
@@ -44,6 +53,7 @@ class Usage(Section):
             standing=await self.site.standing(signed_in.organization_id),
             stored=stored.json["data"] if stored and stored.ok else [],
             engines=await self._engines(),
+            said_by=said_by,
             has_project=signed_in.project is not None,
         )
 
@@ -64,7 +74,29 @@ class Usage(Section):
             group=group,
             costs=await self._costs(signed_in, days, group),
             tokens=await self._tokens(signed_in, days),
+            requests=await self._tokens(signed_in, days, "requests"),
         )
+
+    async def table(self, request: Request) -> Response:
+        """The costs of the page as CSV: the day, the group, dollars."""
+        signed_in = await self.enter(request, "admin")
+        if isinstance(signed_in, Response):
+            return signed_in
+        days = RANGES.get(request.query_params.get("days", ""), 30)
+        group = request.query_params.get("by", "model")
+        group = group if group in GROUPS else "model"
+        sums: dict[tuple[int, str], float] = defaultdict(float)
+        for at, name, dollars in await self._spent(signed_in, days, group):
+            sums[at, name] += dollars
+        out = io.StringIO()
+        lines = csv.writer(out)
+        lines.writerow(["date", group, "cost_usd"])
+        for (at, name), dollars in sorted(sums.items()):
+            # What begins like a formula is none: spreadsheets would run what somebody named a project.
+            plain = f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+            lines.writerow([datetime.fromtimestamp(at, UTC).date().isoformat(), plain, f"{dollars:.9f}"])
+        headers = {"content-disposition": f'attachment; filename="costs-by-{group}.csv"', "cache-control": "no-store"}
+        return Response(out.getvalue(), media_type="text/csv", headers={**GUARDS, **headers})
 
     async def limits(self, request: Request) -> Response:
         signed_in = await self.enter(request)
@@ -98,29 +130,37 @@ class Usage(Section):
 
     async def _costs(self, signed_in: SignedIn, days: int, group: str) -> Chart:
         """Dollars a day by what ``group`` names."""
-        start = _start(days)
-        query = {"start_time": start, "limit": days, "group_by": _GROUP_BY[group]}
+        return stacked(await self._spent(signed_in, days, group), _start(days), days, "$")
+
+    async def _spent(self, signed_in: SignedIn, days: int, group: str) -> list[tuple[int, str, float]]:
+        query = {"start_time": _start(days), "limit": days, "group_by": _GROUP_BY[group]}
         answer = await self.get(signed_in, "/v1/organization/costs", **query)
         names = await self._names(signed_in, group)
-        points = []
+        points: list[tuple[int, str, float]] = []
         for bucket in answer.json["data"] if answer.ok else ():
             for result in bucket["results"]:
                 key = str(result.get(_GROUP_BY[group]) or "None")
                 name = key.partition(",")[0] if group == "model" else names.get(key, key)
                 points.append((int(bucket["start_time"]), name, float(result["amount"]["value"] or 0)))
-        return stacked(points, start, days, "$")
+        return points
 
-    async def _tokens(self, signed_in: SignedIn, days: int) -> Chart:
-        """Tokens of models that write text, in and out, a day by model."""
+    async def _tokens(self, signed_in: SignedIn, days: int, unit: Literal["tokens", "requests"] = "tokens") -> Chart:
+        """Of models that write text a day by model: tokens, in and out, or requests."""
         start = _start(days)
-        query = {"start_time": start, "limit": days, "group_by": "model"}
-        answer = await self.get(signed_in, "/v1/organization/usage/completions", **query)
-        points = [
-            (int(bucket["start_time"]), str(result["model"]), float(result["input_tokens"] + result["output_tokens"]))
-            for bucket in (answer.json["data"] if answer.ok else ())
-            for result in bucket["results"]
-        ]
-        return stacked(points, start, days, "tokens")
+        query: dict[str, Any] = {"start_time": start, "limit": min(days, _MOST_BUCKETS), "group_by": "model"}
+        points: list[tuple[int, str, float]] = []
+        while True:
+            answer = await self.get(signed_in, "/v1/organization/usage/completions", **query)
+            page = answer.json if answer.ok else {}
+            for bucket in page.get("data", ()):
+                for one in bucket["results"]:
+                    count = (
+                        one["input_tokens"] + one["output_tokens"] if unit == "tokens" else one["num_model_requests"]
+                    )
+                    points.append((int(bucket["start_time"]), str(one["model"]), float(count)))
+            if not page.get("has_more"):
+                return stacked(points, start, days, unit)
+            query["page"] = page["next_page"]
 
     async def _names(self, signed_in: SignedIn, group: str) -> dict[str, str]:
         if group == "model":

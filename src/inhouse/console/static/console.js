@@ -40,30 +40,43 @@ const copy = async (text) => {
   const area = document.createElement("textarea");
   area.value = text;
   area.className = "hear";
-  document.body.append(area);
+  // Behind an open dialog nothing can be selected.
+  (document.querySelector("dialog[open]") ?? document.body).append(area);
   area.select();
   const done = document.execCommand("copy");
   area.remove();
   if (!done) throw new Error("copying is not allowed here");
 };
 
-for (const button of document.querySelectorAll("[data-copy]")) {
-  button.hidden = false;
+// A button that copies, and says whether it did. Other scripts of the page use it, too.
+window.copying = (button, label, text) =>
   button.addEventListener("click", async () => {
-    const label = button.querySelector("[data-copy-label]");
     const before = (button.dataset.label ??= label.textContent);
     let said = "Copied";
     try {
-      await copy(button.dataset.copy);
+      await copy(text());
     } catch {
       said = "Not copied";
     }
     label.textContent = said;
     button.classList.toggle("done", said === "Copied");
-    announce(`${said} ${button.dataset.copy}`);
+    announce(said);
     setTimeout(() => {
       label.textContent = before;
       button.classList.remove("done");
     }, 1600);
   });
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  window.copying(button, button.querySelector("[data-copy-label]"), () => button.dataset.copy);
 }
+
+// What a tab keeps belongs to who is signed in.
+document.querySelector("form[action='/sign-out']")?.addEventListener("submit", () => {
+  try {
+    sessionStorage.clear();
+  } catch {
+    // Then nothing was kept.
+  }
+});

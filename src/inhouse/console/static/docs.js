@@ -4,15 +4,7 @@ for (const block of document.querySelectorAll(".prose pre")) {
   button.type = "button";
   button.className = "copy small";
   button.textContent = "Copy";
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(block.querySelector("code").textContent);
-      button.textContent = "Copied";
-    } catch {
-      button.textContent = "Not copied";
-    }
-    setTimeout(() => (button.textContent = "Copy"), 1600);
-  });
+  window.copying(button, button, () => block.querySelector("code").textContent);
   const frame = document.createElement("div");
   frame.className = "snippet";
   block.replaceWith(frame);

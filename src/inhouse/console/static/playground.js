@@ -3,22 +3,10 @@
 const play = document.querySelector("[data-play]");
 const find = (name, from = play) => from.querySelector(`[data-${name}]`);
 const csrf = play?.dataset.csrf;
+const { AGAIN, EXAMPLE, element, poster, failure, events, words, asInput, stored } = play ? await import(play.dataset.items) : {};
+const post = play && poster(csrf);
+
 const panes = [];
-
-const element = (tag, className, text) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-};
-
-const post = (path, body, signal) =>
-  fetch(path, {
-    method: "POST",
-    headers: { "content-type": "application/json", "x-csrf-token": csrf },
-    body: JSON.stringify(body),
-    signal,
-  });
 
 const setting = (name) => find(`set="${name}"`);
 
@@ -66,22 +54,6 @@ const parsed = (name, label) => {
     throw new Error(`${label} is not JSON: ${error.message}`);
   }
 };
-
-async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let waiting = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    waiting += value;
-    const parts = waiting.split("\n\n");
-    waiting = parts.pop();
-    for (const part of parts) {
-      const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5)).join("\n").trim();
-      if (data && data !== "[DONE]") yield JSON.parse(data);
-    }
-  }
-}
 
 class Pane {
   constructor() {
@@ -134,10 +106,7 @@ class Pane {
     };
     try {
       const response = await post("/console/v1/responses", body, this.abort.signal);
-      if (!response.ok) {
-        const told = await response.json().catch(() => ({}));
-        throw new Error(told.error?.message ?? `The server answered ${response.status}.`);
-      }
+      if (!response.ok) throw await failure(response);
       let finished = null;
       if (body.stream) {
         for await (const event of events(response)) {
@@ -167,12 +136,57 @@ class Pane {
         if (item.type === "mcp_approval_request") this.approve(item);
       }
     } catch (error) {
+      const partial = shown?.textContent ? { role: "assistant", content: shown.textContent } : null;
+      if (partial) this.items.push(partial);
       if (error.name === "AbortError") this.note("Stopped");
-      else this.say("error", error.message);
-      if (shown?.textContent) this.items.push({ role: "assistant", content: shown.textContent });
+      else this.failed(error, partial);
     } finally {
       this.abort = null;
     }
+  }
+
+  // What went wrong, with what helps: the same once more, or to sign in again; the conversation waits.
+  failed(error, partial) {
+    const lost = error instanceof TypeError && "The server cannot be reached.";
+    const line = this.say("error", lost || error.message).parentElement;
+    if (AGAIN[error.code]) {
+      const link = element("a", "button button-small", error.code === "csrf" ? "Load the page again" : "Sign in again");
+      link.href = error.code === "csrf" ? "/playground" : `/sign-in?next=${encodeURIComponent("/playground")}`;
+      line.append(link);
+      return;
+    }
+    const again = element("button", "button button-small", "Try again");
+    again.type = "button";
+    again.addEventListener("click", () => {
+      if (find("send").disabled) return;
+      if (partial) this.items.splice(this.items.indexOf(partial), 1);
+      line.remove();
+      working([this]);
+    });
+    line.append(again);
+    this.talk.scrollTop = this.talk.scrollHeight;
+  }
+
+  // Items as they were: a conversation that is opened again.
+  show(items) {
+    this.items = items;
+    const answered = new Set(items.map((item) => item.approval_request_id));
+    const outputs = new Map(items.filter((item) => item.type === "function_call_output").map((item) => [item.call_id, item.output]));
+    for (const item of items) {
+      if (item.role) this.say(item.role === "assistant" ? "assistant" : item.role === "user" ? "user" : "system", words(item.content));
+      else if (item.type === "function_call" && outputs.has(item.call_id)) this.note(`${item.name}(${item.arguments}) → ${words(outputs.get(item.call_id))}`);
+      else if (item.type === "function_call") this.asked(item);
+      else if (item.type === "mcp_approval_request" && !answered.has(item.id)) this.approve(item);
+      else this.told(item);
+    }
+    if (items.at(-1)?.role === "user") this.failed(new Error("This was not answered."));
+  }
+
+  choose(model) {
+    const select = find("model", this.root);
+    const options = [...select.options].map((option) => option.value).filter((value) => model === value || model.startsWith(`${value}-20`));
+    if (options.length) select.value = options.sort((one, other) => other.length - one.length)[0];
+    this.named();
   }
 
   note(text) {
@@ -250,10 +264,47 @@ class Pane {
   }
 }
 
-const asInput = (item) => {
-  if (item.type === "message") return { role: "assistant", content: item.content.map((part) => part.text ?? part.refusal ?? "").join("") };
-  if (item.type === "function_call") return { type: item.type, call_id: item.call_id, name: item.name, arguments: item.arguments };
-  return item;
+const SETTINGS = () => [...play.querySelectorAll("[data-set]")];
+
+// The conversation lives as long as the tab: a reload, the way back or a new sign-in does not lose it.
+const keep = () => {
+  const settings = Object.fromEntries(SETTINGS().map((each) => [each.dataset.set, each.type === "checkbox" ? each.checked : each.value]));
+  settings.format = play.querySelector("[name=format]:checked").value;
+  const kept = panes.map((pane) => ({ model: find("model", pane.root).value, items: pane.items, total: pane.total }));
+  try {
+    sessionStorage.setItem("playground", JSON.stringify({ owner: play.dataset.owner, panes: kept, settings }));
+  } catch {
+    // Too long to keep, or keeping is denied.
+  }
+};
+
+const kept = () => {
+  const asked = new URLSearchParams(location.search);
+  const [entry] = performance.getEntriesByType("navigation");
+  if ((asked.has("model") || asked.has("from")) && !/reload|back_forward/.test(entry?.type ?? "")) return null;
+  try {
+    const found = JSON.parse(sessionStorage.getItem("playground"));
+    return found?.owner === play.dataset.owner ? found : null;
+  } catch {
+    return null;
+  }
+};
+
+const put = (settings) => {
+  for (const each of SETTINGS()) {
+    const value = settings[each.dataset.set];
+    if (value === undefined || value === null) continue;
+    if (each.type === "checkbox") each.checked = value;
+    else if (each.tagName === "SELECT" && ![...each.options].some((option) => option.value === value)) each.dataset.wanted = value;
+    else each.value = value;
+    each.dispatchEvent(new Event("input"));
+    if (value !== each.defaultValue && each.type !== "checkbox") each.closest("details")?.setAttribute("open", "");
+  }
+  const format = play.querySelector(`[name=format][value="${settings.format}"]`);
+  if (format) {
+    format.checked = true;
+    format.dispatchEvent(new Event("change"));
+  }
 };
 
 const arranged = () => {
@@ -277,7 +328,7 @@ const attach = async (files) => {
     try {
       const response = await fetch("/console/v1/files", { method: "POST", headers: { "x-csrf-token": csrf }, body: form });
       const told = await response.json();
-      if (!response.ok) throw new Error(told.error.message);
+      if (!response.ok) throw new Error(AGAIN[told.error.code] ?? told.error.message);
       const part = picture
         ? { type: "input_image", file_id: told.id, detail: "auto" }
         : { type: "input_file", file_id: told.id };
@@ -312,6 +363,8 @@ const stores = async () => {
     option.value = store.id;
     setting("store-id").append(option);
   }
+  const wanted = setting("store-id").dataset.wanted;
+  if (wanted) setting("store-id").value = wanted;
 };
 
 const problem = (text) => (find("problem").textContent = text);
@@ -322,6 +375,7 @@ const working = async (which) => {
   await Promise.all(which.map((pane) => pane.run().catch((error) => pane.say("error", error.message))));
   find("send").disabled = false;
   find("stop").hidden = true;
+  keep();
 };
 
 const send = () => {
@@ -371,21 +425,6 @@ const showCode = async () => {
   }
 };
 
-const EXAMPLE = [
-  {
-    type: "function",
-    name: "get_weather",
-    description: "The weather in a city right now.",
-    parameters: {
-      type: "object",
-      properties: { city: { type: "string" } },
-      required: ["city"],
-      additionalProperties: false,
-    },
-    strict: true,
-  },
-];
-
 if (play) {
   panes.push(new Pane());
   arranged();
@@ -416,6 +455,7 @@ if (play) {
   find("clear").addEventListener("click", () => {
     panes.forEach((pane) => pane.clear());
     find("starters").hidden = false;
+    keep();
   });
   for (const idea of play.querySelectorAll("[data-idea]")) {
     idea.addEventListener("click", () => {
@@ -425,7 +465,7 @@ if (play) {
   }
   find("code").addEventListener("click", showCode);
   find("close").addEventListener("click", () => find("dialog").close());
-  find("copy-code").addEventListener("click", () => navigator.clipboard?.writeText(find("shown").textContent));
+  window.copying(find("copy-code"), find("copy-code"), () => find("shown").textContent);
   find("example").addEventListener("click", () => (setting("tools").value = JSON.stringify(EXAMPLE, null, 2)));
   for (const radio of play.querySelectorAll("[name=format]")) {
     radio.addEventListener("change", () => (find("schema").hidden = radio.value !== "json_schema"));
@@ -433,5 +473,26 @@ if (play) {
   for (const shows of play.querySelectorAll("[data-shows]")) {
     setting(shows.dataset.shows).addEventListener("input", (event) => (shows.textContent = event.target.value));
   }
+  const before = kept();
+  const from = new URLSearchParams(location.search).get("from");
+  if (before) {
+    put(before.settings);
+    before.panes.slice(0, 2).forEach((each, place) => {
+      if (place > 0) find("add").click();
+      panes[place].choose(each.model);
+      panes[place].show(each.items);
+      panes[place].total = each.total;
+    });
+  } else if (from) {
+    stored(from, csrf)
+      .then(({ model, items, settings }) => {
+        put(settings);
+        panes[0].choose(model);
+        panes[0].show(items);
+      })
+      .catch((error) => problem(error.message));
+  }
+  find("starters").hidden = Boolean(from || before?.panes.some((each) => each.items.length));
+  play.addEventListener("change", keep);
   find("say").focus();
 }

@@ -60,6 +60,7 @@ class Fault(msgspec.Struct):
 class Chunk(msgspec.Struct):
     """One event of a streamed completion; the last one has ``stop``."""
 
+    id_slot: int = -1
     content: str = ""
     tokens: list[int] = []
     stop: bool = False
@@ -100,7 +101,6 @@ def completion_body(request: Completion, defaults: DecodingDefaults) -> dict[str
     body: dict[str, Any] = {
         "prompt": request.prompt,
         "n_predict": request.max_tokens,
-        "cache_prompt": True,
         "return_tokens": True,
         # A word after each batch of the prompt: llama.cpp notices a closed connection only when it writes.
         "return_progress": True,

@@ -17,6 +17,7 @@ from inhouse.engines.llama.client import Client, Content, Overflow, Prompt, Toke
 from inhouse.engines.llama.constraints import ConstraintCheck
 from inhouse.engines.llama.counts import Counting
 from inhouse.engines.llama.run import Run
+from inhouse.engines.llama.slots import Slots
 from inhouse.engines.llama.spec import LlamaSpec, plan
 from inhouse.engines.protocol import Completion, EngineFailed, Finished, Piece, TokenLogprob
 from inhouse.engines.supervisor import Endpoint, Settings, Status, Supervisor
@@ -94,6 +95,7 @@ class LlamaEngine:
         self._client = Client(self._supervisor, stall_timeout)
         self.counting = Counting(self._supervisor, self._client)
         self._admission = Admission(spec.slots, self._plan.kv_tokens, max_queue, queue_timeout)
+        self._slots = Slots(spec.slots)
         self._constraints = ConstraintCheck(self._client, self._supervisor, self._model.control_tokens)
 
     @property
@@ -164,7 +166,9 @@ class LlamaEngine:
                 return [*await self.start_tokens(), before, *texts[0], after, *texts[1], middle]
         return None
 
-    async def prompt_logprobs(self, tokens: Sequence[int], top: int = 0) -> list[TokenLogprob | None]:
+    async def prompt_logprobs(
+        self, tokens: Sequence[int], top: int = 0, *, tenant: str = ""
+    ) -> list[TokenLogprob | None]:
         """Exact log probability of each of ``tokens`` given those before it, with ``top`` alternatives; None first.
 
         Costs one decoding step a token, so it is bounded by ``scoring.LONGEST`` tokens.
@@ -183,7 +187,13 @@ class LlamaEngine:
         lease = await self._admission.acquire(self._admission.rank(0), len(tokens) + 8, resumable=False)
         try:
             async with self._supervisor.use() as endpoint:
-                return await scoring.score(self._client, endpoint, tokens, top)
+                place = self._slots.take(endpoint, tenant, tokens)
+                try:
+                    # In a slot of its own it goes on from its own steps; the first finds one token at most.
+                    where = place.body if place.slot is None else {**place.body, "cache_prompt": True}
+                    return await scoring.score(self._client, endpoint, tokens, top, where)
+                finally:
+                    self._slots.give(place, ended=False)
         finally:
             self._admission.release(lease)
 
@@ -272,7 +282,9 @@ class LlamaEngine:
         """
         await self._constraints.check(endpoint, run.request)
         in_order, run.sent = True, True
-        body = completion_body(run.part, self.spec.defaults)
+        part = run.part
+        place = self._slots.take(endpoint, part.tenant, part.prompt)
+        body = {**completion_body(part, self.spec.defaults), **place.body}
         with contextlib.suppress(_PlaceLost):
             try:
                 async with asyncio.timeout(None) as deadline:
@@ -281,6 +293,7 @@ class LlamaEngine:
                         raise _PlaceLost
                     async with contextlib.aclosing(self._client.stream(endpoint, body)) as stream:
                         async for chunks in stream:
+                            self._slots.learn(place, chunks[-1].id_slot)
                             if events := run.take(chunks):
                                 batches.put_nowait(events)
                             if run.finished is None and not self._keep(run, lease):
@@ -290,6 +303,7 @@ class LlamaEngine:
             except Overflow:
                 in_order = False
             finally:
+                self._slots.give(place, ended=run.finished is not None)
                 lease.on_preempt = None
                 if run.request.priority < 0:  # A batch enters its lines later, and not those that are done again.
                     self._client.own_tokens += run.predicted

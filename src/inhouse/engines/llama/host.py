@@ -36,6 +36,7 @@ def parameters(plan: Plan, key: str) -> Any:
     p.fit_params = False  # What the plan says is what runs; too little memory is an error, not a smaller window.
     p.warmup = True
     p.use_jinja = True
+    p.prefill_assistant = False  # After an assistant's message comes a new one; llama.cpp would write that one on.
     if spec.template is not None:
         p.chat_template = spec.template
     if spec.gpu_layers is not None:

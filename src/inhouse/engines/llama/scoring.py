@@ -26,38 +26,48 @@ class Scored(msgspec.Struct):
     completion_probabilities: list[Probability] = []
 
 
-async def score(client: Client, endpoint: Endpoint, tokens: list[int], top: int) -> list[TokenLogprob | None]:
-    """One entry a token; the first, which nothing precedes, is None. Needs a slot and ``len(tokens)`` of the cache."""
+async def score(
+    client: Client, endpoint: Endpoint, tokens: list[int], top: int, where: dict[str, Any]
+) -> list[TokenLogprob | None]:
+    """One entry a token; the first, which nothing precedes, is None. Needs ``len(tokens)`` of the cache.
+
+    Args:
+        where: the slot, as ``Place.body`` has it. What a step left in it serves the next one.
+    """
     scores: list[TokenLogprob | None] = [None]
     for at in range(1, len(tokens)):
-        found = await _generate(client, endpoint, tokens[:at], tokens[at], max(1, top))
+        found = await _generate(client, endpoint, where, tokens[:at], tokens[at], max(1, top))
         if found is None or found.id != tokens[at]:
-            found = await _search(client, endpoint, tokens[:at], tokens[at], top)
+            found = await _search(client, endpoint, where, tokens[:at], tokens[at], top)
         scores.append(found.as_logprob(top))
     return scores
 
 
-async def _generate(client: Client, endpoint: Endpoint, prefix: list[int], token: int, top: int) -> Probability | None:
+async def _generate(
+    client: Client, endpoint: Endpoint, where: dict[str, Any], prefix: list[int], token: int, top: int
+) -> Probability | None:
     body: dict[str, Any] = {
         "prompt": prefix,
         "n_predict": 1,
         "n_probs": top,
         "logit_bias": [[token, CERTAIN]],
         "temperature": 0,
-        "cache_prompt": True,
+        **where,
     }
     answer = await client.call(endpoint, "/completion", body, Scored)
     return answer.completion_probabilities[0] if answer.completion_probabilities else None
 
 
-async def _search(client: Client, endpoint: Endpoint, prefix: list[int], token: int, top: int) -> Probability:
+async def _search(
+    client: Client, endpoint: Endpoint, where: dict[str, Any], prefix: list[int], token: int, top: int
+) -> Probability:
     """For a token that only begins or continues a character.
 
     llama.cpp tells nothing of such a one when it is generated, but lists it among the alternatives of another.
     """
     other = (await client.call(endpoint, "/tokenize", {"content": "a"}, Tokens)).tokens[-1]
     for width in WIDE:
-        found = await _generate(client, endpoint, prefix, other, width)
+        found = await _generate(client, endpoint, where, prefix, other, width)
         for one in found.top_logprobs if found else []:
             if one.id == token:
                 assert found is not None

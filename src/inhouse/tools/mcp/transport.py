@@ -54,7 +54,12 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": host},
         )
+        # A small answer could be packed so that it is a very large one, and what is counted is what arrives.
+        sent.headers["accept-encoding"] = "identity"
         response = await self._inner.handle_async_request(sent)
+        if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            await response.aclose()
+            raise TooLarge("The server's answer is compressed, which was not asked for.")
         if not response.headers.get("content-type", "").lower().startswith("text/event-stream"):
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             response.stream = _Bounded(response.stream, self._most)

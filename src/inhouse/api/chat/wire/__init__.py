@@ -62,6 +62,7 @@ from inhouse.api.chat.wire.request import VoiceId as VoiceId
 from inhouse.api.chat.wire.request import WebSearchLocation as WebSearchLocation
 from inhouse.api.chat.wire.request import WebSearchOptions as WebSearchOptions
 from inhouse.api.chat.wire.request import WebSearchPlace as WebSearchPlace
+from inhouse.api.chat.wire.request import null_content as null_content
 from inhouse.api.chat.wire.tools import AllowedCustom as AllowedCustom
 from inhouse.api.chat.wire.tools import AllowedFunction as AllowedFunction
 from inhouse.api.chat.wire.tools import AllowedName as AllowedName

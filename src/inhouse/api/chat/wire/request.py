@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -25,6 +25,7 @@ from inhouse.api.wire import (
     TopP,
     doc,
 )
+from inhouse.kit.errors import InvalidRequest
 
 
 class ResponseFormatText(RequestObject, kw_only=True, tag_field="type", tag="text"):
@@ -194,6 +195,49 @@ class CreateChatCompletionRequest(RequestObject, kw_only=True):
     user: EndUser = None
     verbosity: Annotated[Literal["low", "medium", "high"] | None, doc("How wordy the answer is.")] = None
     web_search_options: Annotated[WebSearchOptions | None, doc("Search the web first.")] = None
+
+    @staticmethod
+    def mend(value: Any) -> bool:
+        """See ``kit.validation.decode``. What helpers of the official SDKs leave in an answer's message comes back with
+        it, and is taken out.
+
+        Raises:
+            InvalidRequest: content is null, which has a refusal of its own.
+        """
+        messages = value.get("messages") if isinstance(value, dict) else None
+        mended = False
+        for index, message in enumerate(messages if isinstance(messages, list) else ()):
+            if not isinstance(message, dict):
+                continue
+            if message.get("role") in _SPEAKERS and message.get("content", "") is None:
+                raise null_content(index)
+            if message.get("role") == "assistant":
+                mended = _without_helpers(message) or mended
+        return mended
+
+
+_SPEAKERS = ("developer", "system", "user", "tool")
+"""Roles whose messages are nothing without content."""
+
+
+def _without_helpers(message: dict[str, Any]) -> bool:
+    """Whether there was something of them: ``parsed``, ``parsed_arguments``, and the place of a streamed call."""
+    made = message.get("tool_calls")
+    holders: list[tuple[Any, str]] = [(message, "parsed")]
+    for call in made if isinstance(made, list) else ():
+        if isinstance(call, dict):
+            holders += [(call, "index"), (call.get("function"), "parsed_arguments")]
+    found = [(holder, name) for holder, name in holders if isinstance(holder, dict) and name in holder]
+    for holder, name in found:
+        del holder[name]
+    return bool(found)
+
+
+def null_content(index: int) -> InvalidRequest:
+    """What is told of a message without words; its ``param`` is written as nowhere else."""
+    return InvalidRequest(
+        "Invalid value for 'content': expected a string, got null.", param=f"messages.[{index}].content"
+    )
 
 
 class UpdateChatCompletionRequest(RequestObject, kw_only=True):

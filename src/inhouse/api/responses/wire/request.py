@@ -192,7 +192,7 @@ class CreateResponse(RequestObject, kw_only=True):
     safety_identifier: Annotated[
         Annotated[str, Meta(max_length=64)] | None, doc("Stable identifier of the end user, best hashed.")
     ] = None
-    prompt_cache_key: Annotated[str | None, doc("Requests with the same key share a prompt cache.")] = None
+    prompt_cache_key: CacheKey = None
     prompt_cache_retention: CacheRetention = None
     prompt_cache_options: Annotated[CacheOptions | None, doc("How the prompt is cached.")] = None
     context_management: Annotated[
