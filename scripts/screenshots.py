@@ -44,11 +44,11 @@ async def take(seeded: Seeded) -> None:
 async def _playground(tab: Tab, seeded: Seeded) -> None:
     await tab.shape(WIDE, HIGH)
     await tab.open(f"{seeded.root}/playground?model=gpt-4.1")
-    await tab.page.click("[data-add]")
-    await tab.page.fill("[data-set=instructions]", "Answer in two sentences.")
-    await tab.page.fill("[data-set=max_output_tokens]", "80")
-    await tab.page.fill("[data-say]", "Why is the sky blue?")
-    await tab.page.click("[data-send]")
+    await tab.click("[data-add]")
+    await tab.fill("[data-set=instructions]", "Answer in two sentences.")
+    await tab.fill("[data-set=max_output_tokens]", "80")
+    await tab.fill("[data-say]", "Why is the sky blue?")
+    await tab.click("[data-send]")
     await tab.until("!document.querySelector('[data-send]').disabled", TALK_S)
     await tab.picture(IMAGES / "console-playground.png", WIDE, HIGH)
 

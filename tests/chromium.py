@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Locator, Page, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
@@ -35,6 +36,30 @@ class Tab:
 
     async def until(self, condition: str, patience_s: float = PATIENCE_S) -> None:
         await self.page.wait_for_function(f"() => !!({condition})", timeout=patience_s * 1000)
+
+    async def click(self, selector: str) -> None:
+        await (await self._unfolded(self.page.locator(selector).first)).click()
+
+    async def press(self, text: str, within: str = "main") -> None:
+        """The first button that begins with this."""
+        saying = re.compile(rf"^\s*{re.escape(text)}")
+        button = self.page.locator(within).locator("button").filter(has_text=saying).first
+        await (await self._unfolded(button)).click()
+
+    async def fill(self, selector: str, text: str) -> None:
+        field = await self._unfolded(self.page.locator(selector).first)
+        if await field.evaluate("field => field.tagName === 'SELECT'"):
+            await field.select_option(text)
+        else:
+            await field.fill(text)
+
+    async def _unfolded(self, found: Locator) -> Locator:
+        """As a person gets to it: what is folded around it is opened."""
+        await found.wait_for(state="attached")
+        folds = found.locator("xpath=ancestor::details[not(@open)]")
+        while await folds.count():
+            await folds.first.locator("> summary").click()
+        return found
 
     async def shape(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         """As a window of this size, of a person who prefers dark or light."""

@@ -117,6 +117,7 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "engines.preload": ("a,b", "['a', 'b']"),
         "limits.tier": ("auto", "'auto'"),
         "limits.tier_rule": ("paid_and_days", "'paid_and_days'"),
+        "limits.usage_limits": ("false", "false"),
         "limits.store_url": ("redis://h", "'redis://h'"),
         "limits.on_store_failure": ("local_share", "'local_share'"),
         "limits.processes": ("3", "3"),

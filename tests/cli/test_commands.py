@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,6 +67,11 @@ async def authenticated(tmp_path: Path, secret: str) -> Any:
         return await Access(database).authenticate({"authorization": f"Bearer {secret}"})
     finally:
         await database.close()
+
+
+def test_nobody_else_looks_into_the_data_folder(run: Run, tmp_path: Path) -> None:
+    run("keys", "create")
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
 # keys

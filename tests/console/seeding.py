@@ -130,7 +130,7 @@ def new_server(folder: Any) -> Server:
 async def sign_in(tab: Tab, root: str) -> None:
     """As Ada, the owner."""
     await tab.open(f"{root}/sign-in")
-    await tab.page.fill("[name=email]", ADA)
-    await tab.page.fill("[name=password]", PASSWORD)
+    await tab.fill("[name=email]", ADA)
+    await tab.fill("[name=password]", PASSWORD)
     await tab.page.keyboard.press("Enter")
     await tab.until("location.pathname === '/dashboard'")

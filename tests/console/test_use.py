@@ -14,7 +14,7 @@ from tempfile import NamedTemporaryFile
 
 import pytest
 from PIL import Image
-from playwright.async_api import Locator, expect
+from playwright.async_api import expect
 from tests.chromium import Tab
 from tests.mcp_servers import MCPServer
 from tests.official.running import FAST
@@ -35,29 +35,6 @@ def numbers() -> Iterator[MCPServer]:
     server.stop()
 
 
-async def unfolded(found: Locator) -> Locator:
-    """As a person gets to it: what is folded around it is opened."""
-    await found.wait_for(state="attached")
-    folds = found.locator("xpath=ancestor::details[not(@open)]")
-    while await folds.count():
-        await folds.first.locator("> summary").click()
-    return found
-
-
-async def press(tab: Tab, text: str, within: str = "main") -> None:
-    """The first button that says this."""
-    saying = re.compile(rf"^\s*{re.escape(text)}")
-    await (await unfolded(tab.page.locator(within).locator("button").filter(has_text=saying).first)).click()
-
-
-async def fill(tab: Tab, selector: str, text: str) -> None:
-    field = await unfolded(tab.page.locator(selector).first)
-    if await field.evaluate("field => field.tagName === 'SELECT'"):
-        await field.select_option(text)
-    else:
-        await field.fill(text)
-
-
 async def loaded(tab: Tab, condition: str) -> None:
     await tab.until(f"document.readyState === 'complete' && ({condition})")
 
@@ -68,8 +45,8 @@ async def shown(tab: Tab, selector: str = "main") -> str:
 
 async def test_an_invite_becomes_an_account(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/dashboard/members")
-    await fill(tab, "[name=email]", "alan@example.com")
-    await press(tab, "Invite")
+    await tab.fill("[name=email]", "alan@example.com")
+    await tab.press("Invite")
     await loaded(tab, "document.querySelector('.secret code')")
     link = await shown(tab, ".secret code")
     assert link.startswith(f"{seeded.root}/welcome?token=")
@@ -90,28 +67,28 @@ async def test_an_invite_becomes_an_account(tab: Tab, seeded: Seeded) -> None:
 async def test_a_budget_is_set_and_lifted(tab: Tab, seeded: Seeded) -> None:
     group = '[aria-label="Budget of Website"]'
     await tab.open(f"{seeded.root}/dashboard/budgets")
-    await fill(tab, f"{group} [name=dollars]", "12.345")
-    await press(tab, "Set the limit", group)
+    await tab.fill(f"{group} [name=dollars]", "12.345")
+    await tab.press("Set the limit", group)
     await loaded(tab, "document.querySelector('.problem')")
     assert "whole cents" in await shown(tab, ".problem")
-    await fill(tab, f"{group} [name=dollars]", "$12.50")
-    await press(tab, "Set the limit", group)
+    await tab.fill(f"{group} [name=dollars]", "$12.50")
+    await tab.press("Set the limit", group)
     await expect(tab.page.locator(group)).to_contain_text("$12.50 this month")
-    await press(tab, "Lift the limit", group)
+    await tab.press("Lift the limit", group)
     await expect(tab.page.locator(group)).to_contain_text("No limit")
 
 
 async def test_credits_are_granted_and_ended(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/dashboard/budgets")
     fold = ".panel-fold"
-    await fill(tab, f"{fold} [name=dollars]", "25.50")
-    await fill(tab, f"{fold} [name=note]", "To begin with")
-    await press(tab, "Grant", fold)
+    await tab.fill(f"{fold} [name=dollars]", "25.50")
+    await tab.fill(f"{fold} [name=note]", "To begin with")
+    await tab.press("Grant", fold)
     await loaded(tab, "document.querySelector('.tiles').innerText.includes('$25.')")
-    await fill(tab, f"{fold} [name=dollars]", "-5")
-    await press(tab, "Grant", fold)
+    await tab.fill(f"{fold} [name=dollars]", "-5")
+    await tab.press("Grant", fold)
     await loaded(tab, "document.querySelector('.tiles').innerText.includes('$20.')")
-    await press(tab, "End;", fold)
+    await tab.press("End;", fold)
     await loaded(tab, "document.querySelector('.tiles').innerText.includes('Not asked for')")
     entries = seeded.administer("GET", "/organization/audit_logs?event_types[]=tenant.billing.info.updated")["data"]
     assert len(entries) == 3
@@ -138,39 +115,39 @@ async def test_a_batch_is_followed_as_it_goes(tab: Tab, seeded: Seeded) -> None:
 async def test_a_file_is_uploaded_and_deleted(tab: Tab, seeded: Seeded, tmp_path: Path) -> None:
     await tab.open(f"{seeded.root}/dashboard/files")
     await choose(tab, "[data-upload] [type=file]", tmp_path / "uploaded-here.md", b"# Notes")
-    await press(tab, "Upload", "[data-upload]")
+    await tab.press("Upload", "[data-upload]")
     row = "main tbody tr:has-text('uploaded-here.md')"
-    await press(tab, "Delete for good", row)
+    await tab.press("Delete for good", row)
     await expect(tab.page.locator(row)).to_have_count(0)
 
 
 async def test_an_operation_is_tried(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/reference/chat")
     part = '[data-path="/chat/completions"][data-method=POST]'
-    await press(tab, "Send", part)
+    await tab.press("Send", part)
     await expect(tab.page.locator(f"{part} [data-status]")).to_have_text(re.compile(r"^200 "))
     answer = json.loads(await shown(tab, f"{part} [data-answer]"))
     assert answer["choices"][0]["message"]["content"]
     curl = await tab.page.locator(f"{part} [data-curl]").text_content() or ""
     assert json.loads(run(["bash", "-c", curl.replace("curl ", "curl -sS ", 1)], seeded))["object"] == "chat.completion"
     path = '[data-path="/chat/completions/{completion_id}"][data-method=GET]'
-    await fill(tab, f"{path} [data-path-value]", "chatcmpl-nope")
-    await press(tab, "Send", path)
+    await tab.fill(f"{path} [data-path-value]", "chatcmpl-nope")
+    await tab.press("Send", path)
     await expect(tab.page.locator(f"{path} [data-status]")).to_have_text(re.compile(r"^404"))
 
 
 async def test_the_playground_sends_files_and_searches_in_stores(tab: Tab, seeded: Seeded, tmp_path: Path) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
     await tab.until("document.querySelectorAll('[data-set=store-id] option').length > 1")
-    await fill(tab, "[data-set=store-id]", seeded.store)
+    await tab.fill("[data-set=store-id]", seeded.store)
     await choose(tab, "[data-file]", tmp_path / "memo.md", HANDBOOK)
     await tab.until("document.querySelector('[data-attached] button')")
-    await fill(tab, "[data-say]", "When is the coffee machine cleaned?")
-    await press(tab, "Show code", "[data-play]")
+    await tab.fill("[data-say]", "When is the coffee machine cleaned?")
+    await tab.press("Show code", "[data-play]")
     await tab.until("document.querySelector('[data-dialog]').open")
     code = {}
     for language in ("python", "javascript", "curl"):
-        await tab.page.click(f"[data-language={language}]")
+        await tab.click(f"[data-language={language}]")
         code[language] = await shown(tab, "[data-shown]")
         assert "file_search" in code[language]
         assert seeded.store in code[language]
@@ -182,7 +159,7 @@ async def test_the_playground_sends_files_and_searches_in_stores(tab: Tab, seede
             program.write(code["javascript"])
             program.flush()
             assert run(["node", program.name], seeded)
-    await press(tab, "Send", "[data-composer]")
+    await tab.press("Send", "[data-composer]")
     await tab.until("!document.querySelector('[data-send]').disabled")
     talk = await shown(tab, "[data-talk]")
     assert "[memo.md]" in talk
@@ -195,18 +172,18 @@ async def test_what_an_mcp_server_may_run_is_asked_in_the_playground(
     tab: Tab, seeded: Seeded, numbers: MCPServer
 ) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
-    await fill(tab, "[data-set=mcp-url]", numbers.url)
-    await fill(tab, "[data-set=mcp-label]", "numbers")
+    await tab.fill("[data-set=mcp-url]", numbers.url)
+    await tab.fill("[data-set=mcp-label]", "numbers")
     for choice, after, calls in (("Refuse", "→ refused", []), ("Allow", "→ allowed", ["add"])):
-        await press(tab, "Clear", "[data-composer]")
-        await fill(tab, "[data-say]", "What is 20 and 22?")
-        await press(tab, "Send", "[data-composer]")
+        await tab.press("Clear", "[data-composer]")
+        await tab.fill("[data-say]", "What is 20 and 22?")
+        await tab.press("Send", "[data-composer]")
         await tab.until("document.querySelector('.say-tool button')")
         asked = await shown(tab, ".say-tool")
         assert asked.startswith("May numbers run this?")
         assert json.loads(re.search(r"add\((.*)\)", asked)[1]) == {"a": 20, "b": 22}  # type: ignore[index]
         assert numbers.seen()["calls"] == []
-        await press(tab, choice, ".say-tool")
+        await tab.press(choice, ".say-tool")
         await tab.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")
         talk = await shown(tab, "[data-talk]")
         assert after in talk
@@ -217,13 +194,13 @@ async def test_what_an_mcp_server_may_run_is_asked_in_the_playground(
 
 async def test_functions_are_answered_by_hand_in_the_playground(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
-    await press(tab, "Put in an example", "[data-play]")
+    await tab.press("Put in an example", "[data-play]")
     await say(tab, "What is the weather in Paris?")
     await tab.until("document.querySelector('.say-tool form input') === document.activeElement")
     assert await shown(tab, ".say-tool .call") == 'get_weather({"city": "Paris"})'
     assert not await tab.evaluate("document.querySelector('.say-assistant')")
-    await fill(tab, ".say-tool input", "18 degrees and rain")
-    await press(tab, "Give back", ".say-tool")
+    await tab.fill(".say-tool input", "18 degrees and rain")
+    await tab.press("Give back", ".say-tool")
     await tab.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")
     talk = await shown(tab, "[data-talk]")
     assert "→ 18 degrees and rain" in talk
@@ -232,23 +209,23 @@ async def test_functions_are_answered_by_hand_in_the_playground(tab: Tab, seeded
 
 async def test_more_parameters_go_with_the_request(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
-    await press(tab, "Put in an example", "[data-play]")
+    await tab.press("Put in an example", "[data-play]")
     for more, problem in (
         ("{tool_choice}", "The text under More parameters is not JSON: "),
         ('["none"]', "More parameters are not a JSON object."),
     ):
-        await fill(tab, "[data-set=more]", more)
+        await tab.fill("[data-set=more]", more)
         await say(tab, "What is the weather in Paris?")
         assert (await shown(tab, "[data-problem]")).startswith(problem)
         assert not await tab.evaluate("document.querySelector('[data-talk]').children.length")
-    await fill(tab, "[data-set=more]", '{"tool_choice": "maybe"}')
+    await tab.fill("[data-set=more]", '{"tool_choice": "maybe"}')
     await say(tab, "What is the weather in Paris?")
     await tab.until("document.querySelector('.say-error')")
     assert "Invalid value: 'maybe'" in await shown(tab, ".say-error")
     await tab.until("!document.querySelector('[data-send]').disabled")
-    await press(tab, "Clear", "[data-composer]")
+    await tab.press("Clear", "[data-composer]")
     # A model that follows rules would call the function: that it does not is what the parameter says.
-    await fill(tab, "[data-set=more]", '{"tool_choice": "none", "stream": false}')
+    await tab.fill("[data-set=more]", '{"tool_choice": "none", "stream": false}')
     await say(tab, "What is the weather in Paris?")
     await tab.until("document.querySelector('.say-assistant') && !document.querySelector('[data-send]').disabled")
     assert "user said 'What is the weather in Paris?'" in await shown(tab, ".say-assistant")
@@ -271,8 +248,8 @@ async def test_an_image_is_sent_or_refused_with_a_reason(tab: Tab, seeded: Seede
 
 
 async def say(tab: Tab, text: str) -> None:
-    await fill(tab, "[data-say]", text)
-    await press(tab, "Send", "[data-composer]")
+    await tab.fill("[data-say]", text)
+    await tab.press("Send", "[data-composer]")
 
 
 async def choose(tab: Tab, selector: str, file: Path, content: bytes) -> None:

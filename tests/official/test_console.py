@@ -95,14 +95,14 @@ async def test_the_playground_in_a_browser(server: Server, tmp_path: Path) -> No
     async with chromium() as tab:
         await tab.open(f"{root}/playground?model={FAST}")
         await tab.until("location.pathname === '/sign-in'")
-        await tab.page.fill("[name=key]", server.key)
+        await tab.fill("[name=key]", server.key)
         await tab.page.keyboard.press("Enter")
         await tab.until("location.pathname === '/playground' && document.querySelector('.pane')")
         assert await tab.evaluate("document.querySelector('[data-model]').value") == FAST
-        await tab.page.fill("[data-set=max_output_tokens]", "16")
-        await tab.page.click("[data-add]")
-        await tab.page.fill("[data-say]", "<img src=x> Say hello.")
-        await tab.page.click("[data-send]")
+        await tab.fill("[data-set=max_output_tokens]", "16")
+        await tab.click("[data-add]")
+        await tab.fill("[data-say]", "<img src=x> Say hello.")
+        await tab.click("[data-send]")
         await tab.until("!document.querySelector('[data-send]').disabled")
         said = await tab.evaluate(
             "[...document.querySelectorAll('.say-assistant .text')].map(each => each.textContent)"
@@ -112,7 +112,7 @@ async def test_the_playground_in_a_browser(server: Server, tmp_path: Path) -> No
         meters = await tab.evaluate("[...document.querySelectorAll('[data-meter]')].map(each => each.textContent)")
         assert all(re.match(r"\d+ in · \d+ out · \$0\.\d{6}", meter) for meter in meters)
         assert await tab.evaluate("document.querySelectorAll('.talk img').length") == 0
-        await tab.page.click("[data-code]")
+        await tab.click("[data-code]")
         await tab.until("document.querySelector('[data-dialog]').open")
         code = await tab.evaluate("document.querySelector('[data-shown]').textContent")
         assert run(code, "python", server)

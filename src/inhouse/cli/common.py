@@ -79,9 +79,9 @@ def with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, 
 
 
 def make_data_dir(settings: Settings) -> None:
-    """The data folder, made if it is not there."""
+    """The data folder, made if it is not there, for nobody else to look into: it holds what people say, and secrets."""
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise Refused(f"the data folder {settings.data_dir} cannot be made: {error.strerror}") from error
 

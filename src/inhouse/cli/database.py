@@ -19,7 +19,7 @@ from inhouse.metering import instances
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.verify import Verdict, verify
 from inhouse.settings import Settings
-from inhouse.storage.connect import parse_url
+from inhouse.storage.connect import parse_url, shown
 from inhouse.storage.database import Database
 from inhouse.storage.journal import beside
 
@@ -56,8 +56,7 @@ def copy(
     show(verdict)
     if not verdict.clean:
         raise typer.Exit(1)
-    name = target.render_as_string(hide_password=True).replace("+psycopg", "").replace("+pysqlite", "")
-    out.print(f"now set database.url (INHOUSE_DATABASE__URL) to {name}", soft_wrap=True)
+    out.print(f"now set database.url (INHOUSE_DATABASE__URL) to {shown(target)}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -65,6 +65,8 @@ def _takes(type: msgspec.inspect.Type) -> str:
             return _takes(type.type)
         case kinds.UnionType():
             return _takes(next(option for option in type.types if not isinstance(option, kinds.NoneType)))
+        case kinds.BoolType():
+            return "true or false"
         case kinds.IntType() | kinds.FloatType():
             words = "a whole number" if isinstance(type, kinds.IntType) else "a number"
             if type.ge is not None and type.le is not None:
