@@ -10,6 +10,7 @@
 # make docs     the pages that are written from the code
 # make lock     the lock files anew, after a change of dependencies in pyproject.toml
 # make clean    removes what these commands made here, except data
+# make help     these lines
 
 SHELL := /bin/sh
 VENV ?= .venv
@@ -34,7 +35,7 @@ BESIDE = --quiet $(LOCKED) --no-compile
 # What does not wait for each other is installed and checked two at a time.
 MAKEFLAGS += --jobs=2
 
-.PHONY: serve install test browser soak codex ray llamaindex check style types floors surface bench docs lock clean
+.PHONY: serve install test browser soak codex ray llamaindex check style types floors surface bench docs lock clean help
 
 serve: $(SERVE)
 	@exec $(BIN)/inhouse serve --data-dir '$(DATA_DIR)' $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
@@ -145,6 +146,9 @@ lock: $(MADE)
 COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
     --no-annotate --upgrade --custom-compile-command 'make lock'
 
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
 clean:
-	rm -rf '$(VENV)' build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf '$(VENV)' build src/*.egg-info artifacts .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find src tests scripts bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -62,6 +62,8 @@ def _table(title: str, text: str, rows: list[Field]) -> str:
 def _default(value: Any) -> str:
     if value is None or value == []:
         return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if isinstance(value, list):
         return "`" + ",".join(value) + "`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"

@@ -8,12 +8,11 @@ import sys
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
-import typer
 
-from inhouse.cli.commands import app
+from inhouse.cli import commands
 from inhouse.console.docs_pages import render
 from inhouse.metering.metrics import Metrics
 from inhouse.settings import FIELDS, load
@@ -22,6 +21,11 @@ from inhouse.settings.reading import CONFIG_VARIABLE, VARIABLES
 ROOT = Path(__file__).parents[1]
 PAGES = ("deployment", "troubleshooting")
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+COMMANDED = (
+    "../README",
+    *(file.stem for file in sorted((ROOT / "docs").glob("*.md")) if "inhouse " in file.read_text()),
+)
 
 
 def page(name: str) -> str:
@@ -108,19 +112,20 @@ def test_settings_files_can_be_loaded(tmp_path: Path) -> None:
             assert settings.limits.processes == 2
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", COMMANDED)
 def test_commands_are_there(name: str) -> None:
-    root = typer.main.get_command(app)
-    commands = re.findall(r"(?:^|`|bin/)inhouse ((?:[a-z][a-z-]* ?)+)((?:[^`#\n\\]|\\\n)*)", page(name), re.MULTILINE)
-    assert commands
-    for words, rest in commands:
-        command: click.Command = root
-        for word in words.split():
+    named = re.findall(r"(?:^|`|bin/)inhouse ((?:[a-z][a-z-]* ?)+)((?:[^`#\n\\]|\\\n)*)", page(name), re.MULTILINE)
+    assert named
+    for words, rest in named:
+        first, *others = words.split()
+        assert first in commands.COMMANDS, f"inhouse {words}"
+        command: Any = commands.load(first)
+        for word in others:
             if not hasattr(command, "commands"):
                 break  # an argument
             assert word in command.commands, f"inhouse {words}"
             command = command.commands[word]
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {"--help", *(option for parameter in command.params for option in parameter.opts)}
         assert {*re.findall(r"(?<!\S)--[a-z-]+", rest)} <= known, f"inhouse {words}{rest}"
 
 

@@ -31,8 +31,9 @@ def test_files_are_kept_at_known_kinds_of_urls(environ: dict[str, str]) -> None:
         load({}, environ)
 
 
-def test_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.chdir(tmp_path)
     settings = load({}, {})
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 4141)
     assert settings.data_dir == Path("/home/ada/.local/share/inhouse")
@@ -40,6 +41,18 @@ def test_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.database_url == "sqlite:////home/ada/.local/share/inhouse/inhouse.db"
     assert settings.engines.preload == ["gpt-4.1"]
     assert settings.api_key is None
+
+
+def test_beside_data_that_were_served_here_they_are_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ada")
+    (tmp_path / "data").mkdir()
+    assert load({}, {}).data_dir == Path("/home/ada/.local/share/inhouse"), "anything may be called data"
+    (tmp_path / "data" / "server.lock").touch()
+    (tmp_path / "data" / "inhouse.toml").write_text("[server]\nport = 7")
+    settings = load({}, {})
+    assert (settings.data_dir, settings.server.port) == (tmp_path / "data", 7)
+    assert load({}, {"INHOUSE_DATA_DIR": "/x"}).data_dir == Path("/x")
 
 
 def test_file_then_environment_then_flags(environ: dict[str, str]) -> None:
@@ -117,6 +130,7 @@ def test_every_setting_can_be_given_everywhere(environ: dict[str, str]) -> None:
         "engines.preload": ("a,b", "['a', 'b']"),
         "limits.tier": ("auto", "'auto'"),
         "limits.tier_rule": ("paid_and_days", "'paid_and_days'"),
+        "limits.usage_limits": ("false", "false"),
         "limits.store_url": ("redis://h", "'redis://h'"),
         "limits.on_store_failure": ("local_share", "'local_share'"),
         "limits.processes": ("3", "3"),

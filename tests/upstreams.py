@@ -29,12 +29,16 @@ class Scripted:
     models: list[dict[str, Any]] | None = None
     """What it lists; without, it has no such list."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    chats: list[dict[str, Any]] = field(default_factory=list)
+    """Of the bodies, those that asked for an answer, not for a count of tokens."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a client left a stream that hangs."""
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.bodies.append(body)
+        if request.path.endswith("/completions"):
+            self.chats.append(body)
         if not body.get("stream") or self.status != 200:
             content = self.answer if isinstance(self.answer, bytes) else json.dumps(self.answer).encode()
             return web.Response(status=self.status, body=content, content_type="application/json")

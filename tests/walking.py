@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import msgspec
+from openai import AsyncOpenAI
 from sqlalchemy import select
 
 from inhouse.access import Caller
@@ -153,6 +155,26 @@ class Walk:
             respond={},
             **more,
         )
+
+    async def line_of_a_batch(self, body: dict[str, Any]) -> Any:
+        """What a batch of this one chat completion writes of it, as an answer or as an error."""
+        key = await self.platform.access.create_key("test")
+        http = httpx.AsyncClient(transport=httpx.ASGITransport(self.platform))
+        line = {"custom_id": "one", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        async with AsyncOpenAI(
+            api_key=key.secret, base_url="http://test/v1", http_client=http, max_retries=0
+        ) as client:
+            file = await client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+            batch = await client.batches.create(
+                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+            )
+            async with asyncio.timeout(60):
+                while batch.status not in ("completed", "failed"):
+                    await asyncio.sleep(0.05)
+                    batch = await client.batches.retrieve(batch.id)
+            written = batch.output_file_id or batch.error_file_id
+            assert written is not None, batch
+            return json.loads((await client.files.content(written)).text)
 
     async def rows(self, *, at_once: bool = False) -> list[Any]:
         """The ledger's rows, oldest first.

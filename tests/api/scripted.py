@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -176,6 +177,25 @@ class Platform:
     async def close(self) -> None:
         await self.runner.stop()
         await self.ledger.close()
+
+
+Make = Callable[..., Platform]
+
+
+@asynccontextmanager
+async def platforms(database: Database) -> AsyncIterator[Make]:
+    """Makes platforms on a database, each with the script of its engine; they are let go and closed at the end."""
+    made: list[Platform] = []
+
+    def make(*script: Any) -> Platform:
+        made.append(Platform(database, ScriptedEngine(*script)))
+        return made[-1]
+
+    yield make
+    for platform in made:
+        if platform.engine.gate is not None:
+            platform.engine.gate.set()
+        await platform.close()
 
 
 async def events(stream: EventStream[Any]) -> AsyncGenerator[dict[str, Any], None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -15,25 +15,15 @@ from inhouse.engines.protocol import EngineBusy, EngineFailed
 from inhouse.jobs import queue
 from inhouse.kit.errors import InvalidRequest, NotFound
 from inhouse.storage.database import Database
-from scripted import Platform, ScriptedEngine, check_order, events
+from scripted import Make, Platform, check_order, events, platforms
 
-Make = Callable[..., Platform]
 LIVE = ("queued", "in_progress")
 
 
 @pytest.fixture
 async def make(database: Database) -> AsyncIterator[Make]:
-    made: list[Platform] = []
-
-    def make(*script: Any) -> Platform:
-        made.append(Platform(database, ScriptedEngine(*script)))
-        return made[-1]
-
-    yield make
-    for platform in made:
-        if platform.engine.gate is not None:
-            platform.engine.gate.set()
-        await platform.close()
+    async with platforms(database) as make:
+        yield make
 
 
 async def submit(platform: Platform, **body: Any) -> str:

@@ -6,16 +6,13 @@ The engine of these tests counts a token for each character.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx2 as httpx
 import pytest
-from openai import AsyncOpenAI
 from tests.scripted import Say, ScriptedEngine
 from tests.walking import Client, Walk, walking
 
@@ -121,22 +118,8 @@ async def test_assistants(walk: Walk) -> None:
 
 
 async def test_batches(walk: Walk, too_long: str) -> None:
-    key = await walk.platform.access.create_key("test")
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(walk.platform))
     body = {"model": "gpt-4.1", "messages": [{"role": "user", "content": too_long}]}
-    line = {"custom_id": "long", "method": "POST", "url": "/v1/chat/completions", "body": body}
-    async with AsyncOpenAI(api_key=key.secret, base_url="http://test/v1", http_client=http, max_retries=0) as client:
-        file = await client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
-        batch = await client.batches.create(
-            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-        )
-        async with asyncio.timeout(60):
-            while batch.status not in ("completed", "failed"):
-                await asyncio.sleep(0.05)
-                batch = await client.batches.retrieve(batch.id)
-        assert batch.error_file_id is not None, batch
-        (told,) = (await client.files.content(batch.error_file_id)).text.splitlines()
-    error = json.loads(told)["response"]["body"]["error"]
+    error = (await walk.line_of_a_batch(body))["response"]["body"]["error"]
     assert (error["code"], error["message"]) == ("context_length_exceeded", message(WINDOW + 1))
 
 

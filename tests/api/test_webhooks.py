@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -15,26 +15,16 @@ from inhouse.metering import accounts
 from inhouse.storage.database import Database
 from inhouse.storage.schema import spend_alerts
 from inhouse.webhooks import Delivery, Webhooks
-from scripted import Platform, ScriptedEngine
+from scripted import Make, platforms
 
-Make = Callable[..., Platform]
 DEAD = "http://127.0.0.1:9/"
 """Nobody listens there; these tests look at what is recorded."""
 
 
 @pytest.fixture
 async def make(database: Database) -> AsyncIterator[Make]:
-    made: list[Platform] = []
-
-    def make(*script: Any) -> Platform:
-        made.append(Platform(database, ScriptedEngine(*script)))
-        return made[-1]
-
-    yield make
-    for platform in made:
-        if platform.engine.gate is not None:
-            platform.engine.gate.set()
-        await platform.close()
+    async with platforms(database) as make:
+        yield make
 
 
 async def listen(database: Database, *types: str, project: str = "proj_one") -> Webhooks:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 from inhouse.access import Access
 from inhouse.access.keys import PREFIXES
 from inhouse.cli import common
+from inhouse.cli import deployments as deployments_module
 from inhouse.cli import models as models_module
 from inhouse.cli.commands import app
 from inhouse.doctor import Check
@@ -48,7 +50,7 @@ def run() -> Run:
         if fails:
             assert result.exit_code == 1, result.output
             assert isinstance(result.exception, SystemExit), "a failure that is expected has no traceback"
-            assert result.stderr.startswith("error: ")
+            assert re.search(r"^error: ", result.stderr, re.MULTILINE)
         else:
             assert result.exit_code == 0, result.output
         return result
@@ -66,6 +68,11 @@ async def authenticated(tmp_path: Path, secret: str) -> Any:
         return await Access(database).authenticate({"authorization": f"Bearer {secret}"})
     finally:
         await database.close()
+
+
+def test_nobody_else_looks_into_the_data_folder(run: Run, tmp_path: Path) -> None:
+    run("keys", "create")
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
 # keys
@@ -100,6 +107,7 @@ def test_a_key_is_made_listed_and_revoked(run: Run, tmp_path: Path) -> None:
     assert caller.project_id in line
     said = run("keys", "revoke", caller.key_id).stdout
     assert said == f"{caller.key_id} (for CI) is revoked\n"
+    assert "No such API key: key_nope" in run("keys", "revoke", "key_nope", fails=True).stderr
     assert "revoked" in next(line for line in run("keys", "list").stdout.splitlines() if "for CI" in line)
     with pytest.raises(Exception, match="Incorrect API key"):
         asyncio.run(authenticated(tmp_path, secret))
@@ -139,7 +147,6 @@ def test_the_list_shows_what_expired(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["keys", "revoke", "key_nope"], "No such API key: key_nope"),
         (["keys", "create", " "], "A key needs a name."),
         (["keys", "create", "x", "--project", "proj_nope"], "No such project: proj_nope"),
         (["models", "show", "gpt-9"], "there is no model 'gpt-9'"),
@@ -173,7 +180,7 @@ def test_what_cannot_be_done_is_told_in_a_line(run: Run, arguments: list[str], r
 
 def test_models_and_weights_are_listed(run: Run) -> None:
     listed = run("models", "list").stdout
-    [line] = [line for line in listed.splitlines() if re.search(r"│ gpt-4\.1 ", line)]
+    [line] = [line for line in listed.splitlines() if re.match(r"gpt-4\.1 ", line)]
     assert "Qwen2.5-Coder-0.5B-Instruct Q4_K_M on llama.cpp, this machine" in line
     assert "by default" in line
     assert "not deployed" in next(line for line in listed.splitlines() if "gpt-4o-mini" in line)
@@ -201,7 +208,9 @@ def test_a_model_is_shown_with_its_history(run: Run, tmp_path: Path) -> None:
     assert history[0].startswith("served by not deployed")
     assert history[1].startswith("before m at http://a:1/v1, m at http://b:2/v1")
     assert "Qwen2.5-Coder" in history[2]
-    assert "not deployed" in next(line for line in run("models", "list").stdout.splitlines() if "│ gpt-4.1 " in line)
+    assert "not deployed" in next(
+        line for line in run("models", "list").stdout.splitlines() if line.startswith("gpt-4.1 ")
+    )
 
 
 def bound(tmp_path: Path) -> Any:
@@ -239,7 +248,7 @@ def test_weights_of_a_manifest(run: Run, tmp_path: Path) -> None:
 def test_weights_of_a_host(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (small,) = WeightsCache().pull(find_manifest("smollm2-135m-instruct"))
     pulled: list[str] = []
-    monkeypatch.setattr(models_module, "pull_with_bar", lambda cache, manifest: pulled.append(manifest.id))
+    monkeypatch.setattr(deployments_module, "pull_with_bar", lambda cache, manifest: pulled.append(manifest.id))
     monkeypatch.setenv("INHOUSE_CACHE_DIR", str(tmp_path / "cache"))
     options = ["--threads", "1", "--option", "window=128"]
     said = run("models", "use", "text-embedding-3-large", "all-minilm", *options).stdout
@@ -302,7 +311,6 @@ def test_openapi_is_json(run: Run) -> None:
         ({"INHOUSE_DATABASE__URL": "mysql://x/y"}, "database.url: mysql is not supported"),
         ({"INHOUSE_DATABASE__URL": "postgresql://ada:hunter2@127.0.0.1:1/x"}, "failed, nothing was changed"),
         ({"INHOUSE_SERVER__PORT": "http"}, "INHOUSE_SERVER__PORT: takes a whole number"),
-        ({"INHOUSE_DATA_DIR": "/dev/null/x"}, "the data folder /dev/null/x cannot be made"),
     ],
 )
 @pytest.mark.parametrize("command", [["models", "list"], ["keys", "list"], ["serve"], ["doctor"]], ids=" ".join)
@@ -314,6 +322,22 @@ def test_settings_that_cannot_be_used(
     stderr = words(run(*command, fails=True).stderr)
     assert reason in stderr
     assert "hunter2" not in stderr
+
+
+@pytest.mark.parametrize("command", [["models", "list"], ["keys", "create"], ["serve"]], ids=" ".join)
+def test_a_folder_that_cannot_be_made(run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.setenv("INHOUSE_DATA_DIR", "/dev/null/x")
+    assert "the data folder /dev/null/x cannot be made" in run(*command, fails=True).stderr
+
+
+def test_who_only_looks_makes_no_database(run: Run, tmp_path: Path) -> None:
+    missing = f"there is no database {tmp_path / 'data' / 'inhouse.db'}"
+    for command in ("keys list", "users list", "prompts list", "webhooks list", "tiers show", "ledger verify"):
+        assert missing in run(*command.split(), fails=True).stderr
+    assert not (tmp_path / "data").exists()
+    made = run("keys", "create")
+    assert made.stderr == f"a new database: {tmp_path / 'data' / 'inhouse.db'}\n"
+    assert run("keys", "create").stderr == ""
 
 
 def test_a_database_of_a_newer_version_is_left_alone(run: Run, tmp_path: Path) -> None:
@@ -330,13 +354,14 @@ def test_no_command_shows_what_there_is() -> None:
 
 
 def test_prompts_are_made_changed_and_published(run: Run, tmp_path: Path) -> None:
+    run("models", "list")
     assert "there is no project yet" in run("prompts", "create", "Greeting", "--text", "Hi", fails=True).stderr
     run("keys", "create")
     id = run("prompts", "create", "Greeting", "--text", "Greet {{name}}.", "--model", "gpt-4.1").stdout.strip()
-    shown = run("prompts", "show", id).stdout
-    assert "version 1, variables: name" in shown
+    shown = run("prompts", "show", id)
+    assert shown.stderr == "version 1, variables: name\n"
     file = tmp_path / "prompt.json"
-    file.write_text(shown.rpartition("version")[0].replace("Greet", "Meet"))
+    file.write_text(shown.stdout.replace("Greet", "Meet"))
     assert run("prompts", "update", id, "--file", str(file)).stdout.split() == ["2"]
     assert "Greet {{name}}." in run("prompts", "show", id).stdout
     run("prompts", "publish", id, "2")
@@ -385,7 +410,6 @@ def test_assistants_are_taken_up_and_moved_off(run: Run, tmp_path: Path) -> None
 
 
 def test_guardrails_are_set_and_shown(run: Run, tmp_path: Path) -> None:
-    assert "there is no project yet" in run("guardrails", "show", fails=True).stderr
     secret = run("keys", "create").stdout.strip()
     assert json.loads(run("guardrails", "show").stdout)["input"] == "off"
     options = ("--input", "block", "--output", "annotate", "--category", "violence", "--threshold", "violence=0.8")
@@ -408,6 +432,7 @@ def test_guardrails_are_set_and_shown(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_tier_is_shown_pinned_and_let_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("models", "list")
     assert "there is no organization yet" in run("tiers", "show", fails=True).stderr
     run("keys", "create")
     assert "Tier 5" in run("tiers", "show").stdout, "nobody is limited by accident"
@@ -416,7 +441,9 @@ def test_a_tier_is_shown_pinned_and_let_go(run: Run, monkeypatch: pytest.MonkeyP
     assert "is in Tier 3" in run("tiers", "pin", "3").stdout
     assert re.search(r"Tier 3 .* pinned", words(run("tiers", "show").stdout))
     assert "is in Tier 1" in run("tiers", "release").stdout
-    assert "there is no org-none" in run("tiers", "pin", "2", "--organization", "org-none", fails=True).stderr
+    assert (
+        "there is no organization org-none" in run("tiers", "pin", "2", "--organization", "org-none", fails=True).stderr
+    )
     monkeypatch.setenv("INHOUSE_LIMITS__TIER", "off")
     assert "nobody is limited" in run("tiers", "show").stdout
 
@@ -447,8 +474,95 @@ def test_what_cannot_be_evaluated(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     (tmp_path / "wrong.jsonl").write_text("nonsense\n")
+    CliRunner().invoke(app, ["models", "list"])
     result = CliRunner().invoke(app, ["models", "evaluate", *arguments])
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     [told] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert reason in told
+
+
+# lists, for people and for programs
+
+
+def test_lists_are_json_for_programs(run: Run) -> None:
+    made = json.loads(run("keys", "create", "[/b] for CI", "--scope", "model.request", "--json").stdout)
+    keys = json.loads(run("keys", "list", "--json").stdout)
+    [key] = [key for key in keys if key["id"] == made["id"]]
+    assert (key["name"], key["may"], key["state"], key["last_used"]) == (
+        "[/b] for CI",
+        ["model.request"],
+        "valid",
+        None,
+    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", key["created"])
+    assert made["key"].startswith(PREFIXES["project"])
+    listed = json.loads(run("models", "list", "--json").stdout)
+    assert {"model": "gpt-4o", "served_by": "not deployed", "since": None} in listed["models"]
+    assert next(each for each in listed["weights"] if each["weights"] == "whisper-tiny")["size_bytes"] > 1e6
+    shown = json.loads(run("models", "show", "gpt-4.1", "--json").stdout)
+    assert shown["card"]["context_window"] == 1_047_576
+    assert shown["bindings"][0]["deployment"]["weights"] == "qwen2.5-coder-0.5b-instruct-q4_k_m"
+    receiver = json.loads(run("webhooks", "create", "http://127.0.0.1:9/hook", "--json").stdout)
+    assert [each["id"] for each in json.loads(run("webhooks", "list", "--json").stdout)] == [receiver["id"]]
+    assert json.loads(run("tiers", "show", "--json").stdout)["standing"]["tier"] == "tier_5"
+    assert json.loads(run("ledger", "verify", "--json").stdout)["findings"] == []
+    run("credits", "grant", "2.50")
+    assert 2_500_000_000 in [each["limit_nanos"] for each in json.loads(run("credits", "show", "--json").stdout)]
+    for command in ("users list", "prompts list", "webhooks deliveries"):
+        assert json.loads(run(*command.split(), "--json").stdout) == []
+
+
+def test_a_list_is_whole_in_pipes_and_in_narrow_terminals(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("keys", "create", "[/b] with a rather long name, so that no terminal holds its line")
+    [row] = [line for line in run("keys", "list").stdout.splitlines() if "[/b] with" in line]
+    id = row.split()[0]
+    for width in (20, 80, 120, 200):
+        monkeypatch.setattr(common.out, "width", width)
+        listed = run("keys", "list").stdout
+        assert id in listed.split(), f"{width}: can be given to `keys revoke`"
+        assert listed.count("…") == 2, "of the hints of two keys"
+        assert "qwen2.5-coder-0.5b-instruct-q4_k_m" in run("models", "list").stdout.split()
+    assert max(map(len, run("models", "list").stdout.splitlines())) <= 200
+
+
+# wrong input, and nobody there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("gpt-4.1 --upstream http://x/v1 --temperature 0.5", "--temperature is for weights"),
+        ("gpt-4.1 --upstream http://x/v1 --slots 2", "--slots is for weights"),
+        ("gpt-4.1 --upstream http://x/v1 --option a=b", "--option is for weights"),
+        ("gpt-4.1 smollm2-135m-instruct --upstream-model m", "--upstream-model is for --upstream"),
+        ("gpt-4.1 --none --window 600", "--window is for what serves the model"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(run: Run, arguments: str, reason: str) -> None:
+    assert reason in run("models", "use", *arguments.split(), fails=True).stderr
+
+
+def test_files_that_hold_something_else(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"\xff\xfe\xec")
+    run("keys", "create")
+    assert f"{file}: is not UTF-8" in run("simulate", str(file), fails=True).stderr
+    assert f"{file}: " in run("prompts", "create", "x", "--file", str(file), fails=True).stderr
+    file.write_text("{")
+    refused = run("prompts", "create", "x", "--file", str(file), fails=True).stderr
+    assert f"{file}: " in refused
+    assert "HTTP" not in refused
+
+
+def test_an_export_that_fails_leaves_the_file_as_it_was(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "traffic.jsonl"
+    file.write_text("kept")
+    run("ledger", "export", str(file), fails=True)
+    assert file.read_text() == "kept"
+
+
+def test_a_server_that_is_not_there_is_not_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("inhouse.cli.batches"), "PATIENCE_S", 10_000)
+    nowhere = ("--api-key", "x", "--base-url", "http://127.0.0.1:1/v1")
+    assert "does not answer" in run("batches", "watch", "batch_1", *nowhere, fails=True).stderr

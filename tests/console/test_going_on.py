@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from tests.chromium import Tab
 from tests.official.running import CHAT, FAST
 
 from .seeding import ADA, PASSWORD, Seeded
+from .seeding import sign_in as sign_in_to
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-TALK = "document.querySelector('[data-talk]').innerText"
 IDLE = "!document.querySelector('[data-send]').disabled"
+
+
+async def talk(tab: Tab) -> str:
+    return await tab.page.locator("[data-talk]").inner_text()
 
 
 async def say(tab: Tab, text: str) -> None:
     await tab.fill("[data-say]", text)
     await tab.click("[data-send]")
-    await tab.until(f"document.querySelector('[data-talk]').innerText.includes({json.dumps(text)}) && {IDLE}")
+    await tab.until(f"document.querySelector('[data-say]').value === '' && {IDLE}")
 
 
-async def sign_in(tab: Tab, to: str) -> None:
-    await tab.until("location.pathname === '/sign-in' && document.querySelector('[name=password]')")
-    await tab.fill("[name=email]", ADA)
-    await tab.fill("[name=password]", PASSWORD)
-    await tab.page.keyboard.press("Enter")
-    await tab.until(f"location.pathname === {json.dumps(to)} && document.readyState === 'complete'")
+async def answers(tab: Tab, count: int) -> None:
+    await tab.until(f"document.querySelectorAll('.say-assistant').length === {count} && {IDLE}")
 
 
 async def test_a_conversation_outlives_a_reload(tab: Tab, seeded: Seeded) -> None:
@@ -35,62 +33,62 @@ async def test_a_conversation_outlives_a_reload(tab: Tab, seeded: Seeded) -> Non
     await tab.click("[data-example]")
     await tab.fill("[data-set=instructions]", "Be kind.")
     await say(tab, "What is the weather in Paris?")
-    await tab.until("document.querySelector('.say-tool form')")
+    await tab.page.wait_for_selector(".say-tool form")
     await tab.page.reload()
-    await tab.until("document.querySelector('.say-tool form')")
-    assert await tab.evaluate("document.querySelector('[data-set=instructions]').value") == "Be kind."
-    assert await tab.evaluate("document.querySelector('[data-model]').value") == FAST
+    await tab.page.wait_for_selector(".say-tool form")
+    assert await tab.page.input_value("[data-set=instructions]") == "Be kind."
+    assert await tab.page.input_value("[data-model]") == FAST
     # It goes on where it was: the call that was asked for is answered.
     await tab.fill(".say-tool input", "18 degrees")
-    await tab.page.keyboard.press("Enter")
-    await tab.until(f"document.querySelector('.say-assistant') && {IDLE}")
-    assert "tool said '18 degrees' in message 4" in await tab.evaluate(TALK)
+    await tab.click(".say-tool form button")
+    await answers(tab, 1)
+    assert "tool said '18 degrees' in message" in await talk(tab)
     # An address that names a model begins anew.
     await tab.open(f"{seeded.root}/models")
     await tab.open(f"{seeded.root}/playground?model={CHAT}")
-    await tab.until("document.querySelector('[data-model]')")
-    assert await tab.evaluate(TALK) == ""
+    await tab.page.wait_for_selector("[data-model]")
+    assert await talk(tab) == ""
 
 
 async def test_a_stored_answer_is_gone_on_from(tab: Tab, seeded: Seeded) -> None:
     for id in (seeded.response, seeded.completion):
         await tab.open(f"{seeded.root}/dashboard/logs/{id}")
-        path = await tab.evaluate("document.querySelector('.actions a').getAttribute('href')")
-        await tab.open(seeded.root + path)
-        await tab.until("document.querySelector('.say-assistant')")
-        assert await tab.evaluate("document.querySelector('[data-model]').value") == FAST
-        before = await tab.evaluate(TALK)
+        await tab.click("text=Open in the playground")
+        await answers(tab, 1)
+        assert await tab.page.input_value("[data-model]") == FAST
+        before = await talk(tab)
         assert "And the grass green?" in before
         await say(tab, "Is that so?")
-        await tab.until(f"document.querySelectorAll('.say-assistant').length === 2 && {IDLE}")
-        assert "user said 'Is that so?'" in (await tab.evaluate(TALK)).replace(before, "")
+        await answers(tab, 2)
+        assert "user said 'Is that so?'" in (await talk(tab)).removeprefix(before)
 
 
 async def test_the_end_of_a_session_loses_nothing(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/playground?model={FAST}")
     await say(tab, "Good morning")
-    await tab.until("document.querySelector('.say-assistant')")
+    await answers(tab, 1)
     await tab.page.context.clear_cookies()
     await say(tab, "Are you there?")
-    await tab.until("document.querySelector('.say-error a')")
-    assert "Your session has ended." in await tab.evaluate(TALK)
-    await tab.click(".say-error a")
-    await sign_in(tab, "/playground")
-    await tab.until("document.querySelector('.say-error button')")
-    assert "Good morning" in await tab.evaluate(TALK)
-    await tab.click(".say-error button")
-    await tab.until("document.querySelectorAll('.say-assistant').length === 2")
-    assert "user said 'Are you there?' in message 3" in await tab.evaluate(TALK)
-    assert not await tab.evaluate("document.querySelector('.say-error')")
+    await tab.page.wait_for_selector(".say-error")
+    assert "Your session has ended." in await talk(tab)
+    await tab.click("text=Sign in again")
+    await tab.fill("[name=email]", ADA)
+    await tab.fill("[name=password]", PASSWORD)
+    await tab.page.keyboard.press("Enter")
+    await tab.until("location.pathname === '/playground' && document.querySelector('.say-error')")
+    assert "Good morning" in await talk(tab)
+    await tab.click("text=Try again")
+    await answers(tab, 2)
+    assert "user said 'Are you there?' in message 3" in await talk(tab)
+    assert await tab.page.locator(".say-error").count() == 0
 
 
 async def test_a_page_says_that_it_is_no_longer_live(tab: Tab, seeded: Seeded) -> None:
     await tab.open(f"{seeded.root}/dashboard/engines")
-    assert await tab.evaluate("document.querySelector('.lost').textContent") == ""
+    assert await tab.page.locator(".lost").text_content() == ""
     await tab.page.context.clear_cookies()
     await tab.until("document.querySelector('.lost').textContent.startsWith('Not updated')")
-    await tab.open(f"{seeded.root}/dashboard")
-    await sign_in(tab, "/dashboard")
+    await sign_in_to(tab, seeded.root)
 
 
 async def test_code_is_copied_also_where_there_is_no_clipboard(tab: Tab, seeded: Seeded) -> None:
@@ -101,11 +99,9 @@ async def test_code_is_copied_also_where_there_is_no_clipboard(tab: Tab, seeded:
         "document.addEventListener('copy', () => (window.copied = document.activeElement.value ?? ''), true)"
     )
     await tab.click("[data-code]")
-    await tab.until("document.querySelector('[data-dialog]').open")
     await tab.click("[data-copy-code]")
     await tab.until("/^(Not c|C)opied$/.test(document.querySelector('[data-copy-code]').textContent)")
-    shown = await tab.evaluate("document.querySelector('[data-shown]').textContent")
-    assert await tab.evaluate("window.copied") == shown
+    assert await tab.evaluate("window.copied") == await tab.page.locator("[data-shown]").text_content()
 
 
 async def test_a_model_page_on_paper_is_ink_on_white_and_whole(tab: Tab, seeded: Seeded) -> None:
@@ -117,8 +113,8 @@ async def test_a_model_page_on_paper_is_ink_on_white_and_whole(tab: Tab, seeded:
     parts = "[...document.querySelectorAll('#limits .scroll, .when-batch, .when-standard')]"
     seen = f"{parts}.map(each => each.offsetHeight > 0)"
     assert set(await tab.evaluate(seen)) == {True, False}
+    await tab.page.emulate_media(media="print")
     try:
-        await tab.page.emulate_media(media="print")
         assert await tab.evaluate(color) == "rgb(23, 25, 28)"
         assert set(await tab.evaluate(seen)) == {True}
         assert await tab.evaluate("document.querySelector('.bar').offsetHeight") == 0

@@ -6,13 +6,17 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert, select
 
+from inhouse.access.sessions import Keys
 from inhouse.console.dashboard.usage import Usage
+from inhouse.console.docs_pages import MORE, Docs
 from inhouse.console.finding import Finding
+from inhouse.console.gateway import Operations
 from inhouse.storage.database import Database
 from inhouse.storage.schema import api_keys, files, organizations, projects, users, vector_stores
 
@@ -168,6 +172,18 @@ async def test_files_are_downloaded_and_never_shown_as_pages(running: Running) -
     assert (await running.browser().get(path)).status_code == 303
 
 
+async def test_what_stands_against_a_change_is_told_where_it_was_made(running: Running) -> None:
+    browser = running.browser()
+    await browser.sign_in(running.key)
+    csrf = await browser.token("/dashboard")
+    store = (await browser.api("POST", "/vector_stores", csrf, json={"name": "Handbook"})).json()["id"]
+    answer = await browser.post("/dashboard/stores", csrf=csrf, do="add", store=store, file="file-none")
+    assert answer.status_code == 400
+    assert "No such File object: file-none" in answer.text
+    assert "<h1>Handbook</h1>" in answer.text
+    assert 'class="problem"' in (await browser.get("/dashboard/batches?after=nope")).text
+
+
 async def test_a_batch_is_sent_from_the_page(running: Running) -> None:
     browser = running.browser()
     await browser.sign_in(running.key)
@@ -191,20 +207,20 @@ async def test_a_batch_is_sent_from_the_page(running: Running) -> None:
     assert f"/dashboard/files/{id}/content" in page
 
 
-async def test_calls_of_a_page_leave_nothing_behind(running: Running) -> None:
-    browser = running.browser()
-    await browser.sign_in(running.admin)
-    await browser.sign_in(running.key)
-    before = len(asyncio.all_tasks())
-    for path in ("/dashboard", "/dashboard/keys", "/dashboard/logs", "/dashboard/files"):
-        await browser.get(path)
-    # Those that watch for a client that leaves begin after a moment.
-    for _ in range(600):
-        await asyncio.sleep(0.1)
-        if len(asyncio.all_tasks()) <= before:
-            return
-    left = [task.get_coro() for task in asyncio.all_tasks()]
-    raise AssertionError(f"{len(left) - before} more tasks than before: {left}")
+async def test_whoever_watches_for_a_client_that_leaves_ends_with_the_call() -> None:
+    watching: list[asyncio.Task[Any]] = []
+
+    async def v1(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        watching.append(asyncio.create_task(receive()))
+        await asyncio.sleep(0)
+        assert not watching[0].done(), "the request is not over"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    somebody: Any = SimpleNamespace(person=None, keys=Keys("sk-proj-x", ""))
+    assert (await Operations(v1).call(somebody, "GET", "/v1/models")).ok
+    assert await asyncio.wait_for(watching[0], 30) == {"type": "http.disconnect"}
 
 
 async def test_costs_as_csv_are_no_formulas(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,3 +237,32 @@ async def test_costs_as_csv_are_no_formulas(running: Running, monkeypatch: pytes
         '1970-01-01,"Team, one",0.250000000',
         "1970-01-02,'=cmd(),0.750000000",
     ]
+
+
+async def test_every_guide_has_its_place_and_leads_on(running: Running) -> None:
+    docs = running.platform.console.docs
+    assert MORE not in dict(docs.groups)
+    browser = running.browser()
+    path, seen = "/docs/quickstart", list[str]()
+    while path:
+        page = (await browser.get(path)).text
+        assert f'<a rel="prev" href="{seen[-1]}">' in page if seen else 'rel="prev"' not in page
+        seen.append(path)
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        path = following[1] if following else ""
+    assert sorted(seen) == sorted(f"/docs/{name}" for name in docs.documents)
+    anchors = re.findall(r'<h2 id="([\w-]+)">.*?<a class="anchor" href="#([\w-]+)" aria-label="Link to', page)
+    assert anchors
+    assert all(anchor == target for anchor, target in anchors)
+
+
+def test_the_docs_are_searched_by_words(tmp_path: Path) -> None:
+    limits = "## Limits\n\nA rate_limit is a limit; ratelimit headers tell it.\n"
+    text = f"# Guide\n\n## Making\n\nIt will generate text.\n\n{limits}"
+    (tmp_path / "guide.md").write_text(text)
+    docs = Docs(None, tmp_path)  # type: ignore[arg-type]
+    assert [hit.section.heading for hit in docs.search("rate")] == ["Limits"]
+    assert [hit.section.heading for hit in docs.search("limit TELL")] == ["Limits"]
+    assert docs.search("[(") == []
+    (hit,) = docs.search("generate")
+    assert (hit.before, hit.found, hit.after) == ("It will ", "generate", " text.")

@@ -213,6 +213,23 @@ async def test_a_new_month_begins_with_nothing(till: Till, monkeypatch: pytest.M
     assert (account.spent_nanos, account.reserved_nanos) == (7 * PRICE, 0)
 
 
+async def test_a_clock_that_was_ahead_for_a_moment_does_not_lift_a_limit(till: Till) -> None:
+    """What is settled in a month that has not begun must not keep all that follows from counting."""
+    await till.budgets.set_limit("org-1", "", 100 * PRICE)
+    await till.call(60, 60)
+    ahead = await till.admit(1)
+    await till.settle(ahead, 1, at=time.time_ns() // 1000 + 400 * 24 * 3600 * 1_000_000)
+    (account,) = await till.budgets.standing("org-1")
+    assert account.spent_nanos == 60 * PRICE
+    with pytest.raises(RateLimited):
+        await till.admit(41)
+    await till.call(40, 40)
+    (account,) = await till.budgets.standing("org-1")
+    assert (account.spent_nanos, account.reserved_nanos) == (100 * PRICE, 0)
+    with pytest.raises(RateLimited):
+        await till.admit(1)
+
+
 async def test_credits_do_not_lapse_and_can_be_added(till: Till, database: Database) -> None:
     await till.call(500, 500)  # before credits were counted
     grant = await till.budgets.grant("org-1", 100 * PRICE, actor="test", note="first")

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from inhouse.storage.database import Database
+
 from .answering import Refusal, answering
 from .running import Server, until
 
@@ -115,6 +117,8 @@ def test_from_the_command_to_the_page(evaluated: Server, upstream_url: str, tmp_
     # nothing is kept of runs that say nothing
     source.write_text(task("1", "refuse", {"by": "contains", "any": ["refuse"]}))
     assert "no task was answered: It is too much." in evaluate("gpt-4.1", "--tasks", str(source), status=1)
+    assert "there is no database" in evaluate("gpt-4.1", status=1, data_dir=tmp_path / "nowhere")
+    Database(f"sqlite:///{tmp_path / 'elsewhere' / 'inhouse.db'}").migrate()
     assert "the server keeps its data elsewhere" in evaluate("gpt-4.1", status=1, data_dir=tmp_path / "elsewhere")
     (cancelled,) = server.rows("SELECT id FROM batches ORDER BY created_at DESC LIMIT 1")
     ended = ("cancelling", "cancelled")

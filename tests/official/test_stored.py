@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -202,8 +203,8 @@ def test_a_revoked_key_ends_at_once(server: Server) -> None:
     secret = server.cli("keys", "create", "short-lived").strip().splitlines()[-1]
     with server.client(secret) as client:
         client.models.list()
-        listed = server.cli("keys", "list")
-        id = next(line for line in listed.splitlines() if "short-lived" in line).split()[1]
+        listed = json.loads(server.cli("keys", "list", "--json"))
+        id = next(key["id"] for key in listed if key["name"] == "short-lived")
         server.cli("keys", "revoke", id)
 
         def refused() -> bool:

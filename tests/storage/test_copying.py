@@ -94,7 +94,7 @@ async def test_a_target_with_rows_is_refused_and_left_alone(pair: Pair, open_dat
     await other.write(lambda c: c.execute(text("INSERT INTO organizations VALUES ('org-1', 'x', 1)")) and None)
     await other.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = 'older'")) and None)
     before = await other.read(content)
-    with pytest.raises(CopyFailed, match=r"is not empty: organizations has rows"):
+    with pytest.raises(CopyFailed, match=r"^(sqlite|postgresql):.* is not empty: organizations has rows"):
         copy_database(pair.source, pair.target, silent)
     assert await other.read(content) == before
     assert await other.read(lambda c: c.execute(text("SELECT version_num FROM alembic_version")).scalar()) == "older"
@@ -196,16 +196,16 @@ print(used() - before[0])
 
 
 async def test_memory_does_not_grow_with_the_rows(pair: Pair, open_database: Open) -> None:
-    """Sixty-four megabytes in rows of a megabyte pass through a process that has not half of them at once."""
+    """Forty megabytes in rows of a megabyte pass through a process that has not half of them at once."""
     statement = text("INSERT INTO response_events VALUES ('resp_1', :number, 1, :body)")
-    rows = [{"number": number, "body": "x" * (1 << 20)} for number in range(64)]
+    rows = [{"number": number, "body": "x" * (1 << 20)} for number in range(40)]
     await open_database(pair.source).write(lambda c: c.execute(statement, rows) and None)
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, *pair], check=True, timeout=120, capture_output=True, text=True
     )
     copied, kilobytes = map(int, done.stdout.split())
-    assert copied == 64
-    assert kilobytes < 32_000
+    assert copied == 40
+    assert kilobytes < 20_000
 
 
 def test_journals_beside_the_target_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from itertools import pairwise
 
 from inhouse.access.keys import MAX_LENGTH, Kind, new_key
+from inhouse.kit.errors import ExpectedError
 
 MIN_LENGTH = 20
 MIN_BITS = 60
@@ -60,7 +61,7 @@ PLACEHOLDER = re.compile(
 PREFIX = re.compile(r"^sk-(proj-|admin-|svcacct-|or-v1-|ant-)?", re.IGNORECASE)
 
 
-class UnusableKey(ValueError):
+class UnusableKey(ExpectedError, ValueError):
     """A key given in the settings cannot be used. The message says why and what to write instead."""
 
 

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
+from inhouse.kit.errors import ExpectedError
 from inhouse.kit.money import Fee, TokenPrice
 
 Tier = Literal["free", "tier_1", "tier_2", "tier_3", "tier_4", "tier_5"]
@@ -29,7 +30,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class CardError(ValueError):
+class CardError(ExpectedError, ValueError):
     """A data file of the catalog is wrong. The message names the file, the place in it and what is wrong."""
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from inhouse.access import Caller, store
+from inhouse.access import Caller
 from inhouse.api.assistants import wire
 from inhouse.api.assistants.importing import take_up
 from inhouse.api.assistants.migrating import Migrations
-from inhouse.cli.common import DataDir, Refused, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Project, Refused, out, settings_of, told
+from inhouse.cli.installation import project_of, with_database
 from inhouse.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="Assistants: take them up from elsewhere, move them off to Responses.")
-
-Project = Annotated[str | None, typer.Option(help="Id of the project; the default one otherwise.")]
 
 
 @app.command()
@@ -31,7 +29,7 @@ def migrate(
     """Make a saved prompt of an assistant and conversations of its threads. Nothing is taken away."""
 
     async def work(database: Database) -> None:
-        owner = await _project(database, project)
+        owner = await project_of(database, project)
         migrations = Migrations(database)
         if assistant_id is None:
             moved = await migrations.migrate_all(owner.id)
@@ -55,7 +53,7 @@ def import_file(
     """Take up assistants, threads and messages as the vendor's API returned them, under their ids."""
 
     async def work(database: Database) -> None:
-        owner = await _project(database, project)
+        owner = await project_of(database, project)
         taken = await take_up(database, owner.id, file.read_bytes())
         out.print(
             f"taken up: {taken.assistants} assistants, {taken.threads} threads, {taken.messages} messages; "
@@ -66,13 +64,6 @@ def import_file(
 
     with told():
         with_database(settings_of(data_dir), work)
-
-
-async def _project(database: Database, project: str | None) -> store.Project:
-    found = await database.read(partial(store.project, id=project))
-    if found is None:
-        raise Refused(f"there is no project {project}" if project else "there is no project yet: start the server once")
-    return found
 
 
 def _report(moved: wire.Migration) -> None:

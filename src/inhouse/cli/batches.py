@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from inhouse.cli.common import Refused, err, out, told
+from inhouse.cli.common import HERE, ApiKey, BaseUrl, Refused, err, out, told
 
 POLL_S = 0.5
 PATIENCE_S = 60.0
@@ -25,12 +25,6 @@ ENDED = ("completed", "failed", "expired", "cancelled")
 app = typer.Typer(no_args_is_help=True, help="Batches of a running server.")
 
 Id = Annotated[str, typer.Argument(help="Id of the batch, `batch_…`.")]
-BaseUrl = Annotated[str, typer.Option(help="Of the server's API.", envvar=["OPENAI_BASE_URL"], show_default=True)]
-ApiKey = Annotated[
-    str | None,
-    typer.Option(help="Key of the project; OPENAI_API_KEY or INHOUSE_API_KEY otherwise.", show_default=False),
-]
-HERE = "http://127.0.0.1:4141/v1"
 
 
 class _Counts(msgspec.Struct):
@@ -61,6 +55,7 @@ class Batch(msgspec.Struct):
 def watch(id: Id, base_url: BaseUrl = HERE, api_key: ApiKey = None) -> None:
     """Show how far a batch is until it ends. Exit code 1 unless all of it was answered."""
     with told(), connected(base_url, api_key) as api:
+        ask(api, "GET", f"/batches/{id}")  # who is not there now is not waited for
         batch = followed(api, id)
     _summary(batch)
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from inhouse.access.accounts import Accounts
-from inhouse.cli.common import DataDir, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, out, settings_of, told
+from inhouse.cli.installation import with_database
 from inhouse.settings import Settings
 from inhouse.storage.database import Database
 

@@ -6,16 +6,15 @@ from getpass import getuser
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from inhouse.cli.common import DataDir, Refused, organization_of, out, settings_of, told, with_database
+from inhouse.cli.common import AsJson, DataDir, Organization, Refused, out, settings_of, told
+from inhouse.cli.installation import organization_of, with_database
+from inhouse.cli.listing import print_rows
 from inhouse.kit.money import format_dollars, nano_dollars
 from inhouse.metering.budgets import Budgets
 from inhouse.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="Prepaid credits and monthly limits of an organization.")
-
-Organization = Annotated[str | None, typer.Option(help="Id of the organization; the default one otherwise.")]
 
 
 @app.command()
@@ -42,16 +41,20 @@ def grant(
 
 
 @app.command()
-def show(organization: Organization = None, data_dir: DataDir = None) -> None:
+def show(organization: Organization = None, json: AsJson = False, data_dir: DataDir = None) -> None:
     """What is spent, and what of it is limited."""
 
     async def work(database: Database) -> None:
-        table = Table("account", "limit", "spent", "reserved")
-        for account in await Budgets(database).standing(await organization_of(database, organization)):
-            limit = "" if account.limit_nanos is None else format_dollars(account.limit_nanos)
-            spent, reserved = format_dollars(account.spent_nanos), format_dollars(account.reserved_nanos)
-            table.add_row(account.kind, limit, spent, reserved)
-        out.print(table)
+        accounts = [
+            {
+                "account": account.kind,
+                "limit_nanos": account.limit_nanos,
+                "spent_nanos": account.spent_nanos,
+                "reserved_nanos": account.reserved_nanos,
+            }
+            for account in await Budgets(database).standing(await organization_of(database, organization))
+        ]
+        print_rows(accounts, json=json)
 
     with told():
         with_database(settings_of(data_dir), work)

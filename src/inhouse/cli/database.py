@@ -13,13 +13,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import URL, Connection
 
-from inhouse.cli.common import DataDir, Refused, alone, err, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told
+from inhouse.cli.installation import alone, with_database
 from inhouse.cli.ledger import show
 from inhouse.metering import instances
 from inhouse.metering.ledger import Ledger
 from inhouse.metering.verify import Verdict, verify
 from inhouse.settings import Settings
-from inhouse.storage.connect import parse_url
+from inhouse.storage.connect import parse_url, shown
 from inhouse.storage.database import Database
 from inhouse.storage.journal import beside
 
@@ -56,8 +57,7 @@ def copy(
     show(verdict)
     if not verdict.clean:
         raise typer.Exit(1)
-    name = target.render_as_string(hide_password=True).replace("+psycopg", "").replace("+pysqlite", "")
-    out.print(f"now set database.url (INHOUSE_DATABASE__URL) to {name}", soft_wrap=True)
+    out.print(f"now set database.url (INHOUSE_DATABASE__URL) to {shown(target)}", markup=False, soft_wrap=True)
 
 
 @app.command()

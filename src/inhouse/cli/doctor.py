@@ -8,16 +8,23 @@ from typing import Annotated
 import typer
 from sqlalchemy import text
 
-from inhouse.cli.common import DataDir, catalog_of, out, settings_of, told, with_database
+from inhouse.cli.common import AsJson, DataDir, out, settings_of, told
+from inhouse.cli.deployments import catalog_of
+from inhouse.cli.installation import with_database
+from inhouse.cli.listing import print_json
 from inhouse.doctor import render, run_checks
 from inhouse.engines.deployments import Hosted, Remote, weights_of
 from inhouse.engines.hosts import HOSTS, Host
 from inhouse.engines.weights import Manifest, WeightsCache, find_manifest
 from inhouse.storage.database import Database
 
+app = typer.Typer()
 
+
+@app.command()
 def doctor(
     deep: Annotated[bool, typer.Option(help="Hash the weights instead of looking at their sizes.")] = False,
+    json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Say what this machine can run, what is missing, and what to do."""
@@ -25,7 +32,7 @@ def doctor(
 
     with told():
         settings = settings_of(data_dir)
-        weights, hosts, remotes = with_database(settings, _needs)
+        weights, hosts, remotes = with_database(settings, _needs, new=True)
         checks = run_checks(
             cache=WeightsCache(settings.cache_dir),
             weights=weights,
@@ -37,7 +44,10 @@ def doctor(
             deep=deep,
         )
         checks += asyncio.run(check_surroundings(settings, remotes))
-    render(checks, out)
+    if json:
+        print_json(checks)
+    else:
+        render(checks, out)
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(1)
 

@@ -6,12 +6,10 @@ import io
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import httpx2 as httpx
 import msgspec
-import typer
-from rich.table import Table
 from sqlalchemy import select
 
 from inhouse.api.completing import fingerprint
@@ -20,9 +18,11 @@ from inhouse.catalog.evaluation import results
 from inhouse.catalog.evaluation.grading import Reply
 from inhouse.catalog.evaluation.results import Evaluation, grade
 from inhouse.catalog.evaluation.tasks import Tasks, basic_tasks, load_tasks
-from inhouse.cli.batches import HERE, ApiKey, BaseUrl, Batch, ask, asked, connected, followed, started
-from inhouse.cli.common import DataDir, Refused, catalog_of, err, out, settings_of, told, with_database
-from inhouse.cli.models import describe
+from inhouse.cli.batches import Batch, ask, asked, connected, followed, started
+from inhouse.cli.common import Refused, err, out
+from inhouse.cli.deployments import catalog_of, describe
+from inhouse.cli.installation import with_database
+from inhouse.cli.listing import print_rows
 from inhouse.settings import Settings
 from inhouse.storage.database import Database
 from inhouse.storage.schema import batches
@@ -56,44 +56,34 @@ class _Line(msgspec.Struct):
     error: _Error | None = None
 
 
-def evaluate(
-    model: str,
-    tasks: Annotated[
-        Path | None, typer.Option(help="JSONL file of tasks in place of those of the package.", show_default=False)
-    ] = None,
-    base_url: BaseUrl = HERE,
-    api_key: ApiKey = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Give tasks to what serves a model on a running server, grade the answers, and keep the result for its page."""
-    with told():
-        settings = settings_of(data_dir)
-        given = _tasks(tasks)
-        found = _find(settings, model)
-        served_by = describe(found.deployment)
-        err.print(f"{len(given.tasks)} tasks ({given.name}) for {found.snapshot.id}, {served_by}", soft_wrap=True)
-        with connected(base_url, api_key) as api:
-            lines = b"".join(task.line(found.snapshot.id) for task in given.tasks)
-            batch_id = started(api, f"{given.name}.jsonl", io.BytesIO(lines), ENDPOINT)
-            try:
-                project_id = _project(settings, batch_id)
-                batch = followed(api, batch_id)
-            except (Refused, KeyboardInterrupt):
-                with suppress(Refused):  # nobody will look at its answers
-                    ask(api, "POST", f"/batches/{batch_id}/cancel")
-                raise
-            replies = _replies(api, batch, found)
-        evaluation = Evaluation(
-            model=found.snapshot.id,
-            deployment=found.deployment.id,
-            served_by=served_by,
-            tasks=given.name,
-            groups=grade(given.tasks, replies),
-            batch_id=batch_id,
-            project_id=project_id,
-            created_at=time.time_ns() // 1000,
-        )
-        with_database(settings, lambda database: database.write(lambda connection: results.add(connection, evaluation)))
+def evaluated(settings: Settings, model: str, tasks: Path | None, base_url: str, api_key: str | None) -> None:
+    """``inhouse models evaluate``."""
+    given = _tasks(tasks)
+    found = _find(settings, model)
+    served_by = describe(found.deployment)
+    err.print(f"{len(given.tasks)} tasks ({given.name}) for {found.snapshot.id}, {served_by}", soft_wrap=True)
+    with connected(base_url, api_key) as api:
+        lines = b"".join(task.line(found.snapshot.id) for task in given.tasks)
+        batch_id = started(api, f"{given.name}.jsonl", io.BytesIO(lines), ENDPOINT)
+        try:
+            project_id = _project(settings, batch_id)
+            batch = followed(api, batch_id)
+        except (Refused, KeyboardInterrupt):
+            with suppress(Refused):  # nobody will look at its answers
+                ask(api, "POST", f"/batches/{batch_id}/cancel")
+            raise
+        replies = _replies(api, batch, found)
+    evaluation = Evaluation(
+        model=found.snapshot.id,
+        deployment=found.deployment.id,
+        served_by=served_by,
+        tasks=given.name,
+        groups=grade(given.tasks, replies),
+        batch_id=batch_id,
+        project_id=project_id,
+        created_at=time.time_ns() // 1000,
+    )
+    with_database(settings, lambda database: database.write(lambda connection: results.add(connection, evaluation)))
     _show(evaluation, unanswered=len(given.tasks) - len(replies))
 
 
@@ -166,9 +156,7 @@ def _lines(api: httpx.Client, file_id: str | None) -> list[_Line]:
 
 
 def _show(evaluation: Evaluation, unanswered: int) -> None:
-    table = Table("group", "passed", "of")
-    for group in evaluation.groups:
-        table.add_row(group.name, str(group.passed), str(group.total))
-    out.print(table)
+    groups = [{"group": group.name, "passed": group.passed, "of": group.total} for group in evaluation.groups]
+    print_rows(groups, json=False)
     told = f", {unanswered} of them not answered" if unanswered else ""
     out.print(f"{evaluation.passed} of {evaluation.total} tasks ({evaluation.tasks}){told}", soft_wrap=True)

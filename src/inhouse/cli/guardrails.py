@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 import typer
-from sqlalchemy import select
 
 from inhouse.access import Access, Caller
 from inhouse.access.policies import MODERATION_MODEL
 from inhouse.api.organization.policies import wire
 from inhouse.api.organization.policies.service import PolicyService
-from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Project, Refused, settings_of, told
+from inhouse.cli.deployments import catalog_of
+from inhouse.cli.installation import project_of, with_database
+from inhouse.cli.listing import print_json
 from inhouse.kit.validation import convert
 from inhouse.storage.database import Database
-from inhouse.storage.schema import projects
 
 app = typer.Typer(no_args_is_help=True, help="What of a project's generations is moderated.")
 
-Project = Annotated[str | None, typer.Option(help="Id of the project; the default one otherwise.")]
 Mode = Annotated[str, typer.Option(help="off, annotate or block.")]
 
 
@@ -29,7 +28,7 @@ def show(project: Project = None, data_dir: DataDir = None) -> None:
 
     async def work(database: Database) -> None:
         service, caller = await _office(database, project)
-        _print(await service.guardrails(caller, caller.project_id))
+        print_json(await service.guardrails(caller, caller.project_id))
 
     with told():
         with_database(settings_of(data_dir), work)
@@ -52,7 +51,7 @@ def set_guardrails(
 
     async def work(database: Database) -> None:
         service, caller = await _office(database, project)
-        _print(await service.set_guardrails(caller, caller.project_id, body))
+        print_json(await service.set_guardrails(caller, caller.project_id, body))
 
     with told():
         given: dict[str, Any] = {"input": input, "output": output, "model": model, "categories": category or None}
@@ -70,19 +69,6 @@ def _threshold(given: str) -> tuple[str, float]:
 
 
 async def _office(database: Database, project: str | None) -> tuple[PolicyService, Caller]:
-    query = select(projects.c.id, projects.c.organization_id).order_by(projects.c.created_at, projects.c.id)
-    if project is not None:
-        query = query.where(projects.c.id == project)
-    found = await database.read(lambda connection: connection.execute(query.limit(1)).first())
-    if found is None:
-        raise Refused(
-            "there is no project yet; the first start makes one"
-            if project is None
-            else f"there is no project {project}"
-        )
+    found = await project_of(database, project)
     service = PolicyService(database, Access(database), await catalog_of(database))
     return service, Caller(found.organization_id, found.id, "cli", admin=True)
-
-
-def _print(told: wire.Guardrails) -> None:
-    out.print_json(msgspec.json.encode(told).decode())

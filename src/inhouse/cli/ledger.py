@@ -11,24 +11,30 @@ import typer
 from rich.markup import escape
 from sqlalchemy import Connection, select
 
-from inhouse.cli.common import DataDir, Refused, err, out, settings_of, told, with_database
+from inhouse.cli.common import AsJson, DataDir, Refused, err, out, settings_of, told
+from inhouse.cli.installation import with_database
+from inhouse.cli.listing import print_json
 from inhouse.metering.usage import BESIDE_REQUESTS
 from inhouse.metering.verify import Verdict
 from inhouse.metering.verify import verify as check
+from inhouse.storage.database import Database
 from inhouse.storage.schema import calls
 
 app = typer.Typer(no_args_is_help=True, help="What was used and what it cost.")
 
 
 @app.command()
-def verify(data_dir: DataDir = None) -> None:
+def verify(json: AsJson = False, data_dir: DataDir = None) -> None:
     """Prove that calls, costs, sums of usage and the engines' own counts agree.
 
     Exit code 1 if they do not. A server may run meanwhile.
     """
     with told():
         verdict = with_database(settings_of(data_dir), check)
-    show(verdict)
+    if json:
+        print_json(verdict)
+    else:
+        show(verdict)
     if not verdict.clean:
         raise typer.Exit(1)
 
@@ -57,17 +63,18 @@ def export(
     file: Annotated[Path, typer.Argument(help="Where to write it; - for stdout.")], data_dir: DataDir = None
 ) -> None:
     """Write the settled calls as traffic for `inhouse simulate`, oldest first. It holds no keys and no texts."""
-    with told():
+
+    async def work(database: Database) -> int:
         if str(file) == "-":
-            with_database(settings_of(data_dir), lambda database: database.read(lambda c: _export(c, sys.stdout)))
-            return
+            return await database.read(lambda connection: _export(connection, sys.stdout))
         try:
             with file.open("w", encoding="utf-8") as target:
-                count = with_database(
-                    settings_of(data_dir), lambda database: database.read(lambda c: _export(c, target))
-                )
+                return await database.read(lambda connection: _export(connection, target))
         except OSError as error:
             raise Refused(f"{file}: {error.strerror}") from error
+
+    with told():
+        count = with_database(settings_of(data_dir), work)
     err.print(f"{count:,} calls", soft_wrap=True)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from datetime import datetime
 from enum import StrEnum
 from getpass import getuser
 from pathlib import Path
@@ -12,36 +10,22 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.table import Table
+from msgspec import to_builtins
+from rich.markup import escape
 
+from inhouse.catalog.bindings import Binding
 from inhouse.catalog.cards import Card, load_cards
-from inhouse.cli.common import DataDir, Refused, catalog_of, out, settings_of, told, with_database
-from inhouse.engines.deployments import (
-    WORD_VECTORS,
-    Deployment,
-    Embedded,
-    Hosted,
-    Remote,
-    deployment_of,
-    weights_of,
-)
+from inhouse.cli.common import HERE, ApiKey, AsJson, BaseUrl, DataDir, Refused, out, settings_of, told
+from inhouse.cli.deployments import catalog_of, describe, pull_deployments
+from inhouse.cli.installation import with_database
+from inhouse.cli.listing import Row, print_json, print_rows
+from inhouse.engines.deployments import Deployment, Embedded, Hosted, Remote, deployment_of
 from inhouse.engines.hosts import HOSTS, Kind
 from inhouse.engines.upstream import Target, UpstreamSpec
-from inhouse.engines.weights import (
-    Manifest,
-    WeightsCache,
-    WeightsError,
-    bundled_manifests,
-    find_manifest,
-    inspect_gguf,
-    pull_with_bar,
-)
+from inhouse.engines.weights import WeightsCache, bundled_manifests, find_manifest, inspect_gguf, pull_with_bar
 from inhouse.kit.money import format_dollars
-from inhouse.settings import Settings
 from inhouse.storage.database import Database
 
-TEXT_ENDPOINTS = frozenset({"chat_completions", "responses", "completions"})
-"""What llama.cpp can serve of a card."""
 _LONGER = {"native": "refused", "read": "read in passages", "truncate": "without their oldest items"}
 
 
@@ -55,39 +39,59 @@ class Strategy(StrEnum):
 
 app = typer.Typer(no_args_is_help=True, help="Models, and what serves them.")
 
+Model = Annotated[str, typer.Argument(help="As `inhouse models list` shows it.")]
+Weights = Annotated[str, typer.Argument(help="Id from `inhouse models list`, or the name of a model that they serve.")]
+
 
 @app.command("list")
-def list_models(data_dir: DataDir = None) -> None:
+def list_models(json: AsJson = False, data_dir: DataDir = None) -> None:
     """All models with what serves them here, and all weights that can be pulled."""
 
-    async def work(database: Database) -> None:
+    async def work(database: Database) -> list[Row]:
         catalog = await catalog_of(database)
-        table = Table("model", "served by", "since", title="Models", title_justify="left")
-        for card in catalog.cards:
-            binding = catalog.bindings.current(card.id)
-            deployment = None if binding is None else binding.deployment
-            since = _day(binding.bound_at) if binding is not None else ""
-            table.add_row(card.id, describe(deployment), since)
-        out.print(table)
+        bound = [(card.id, catalog.bindings.current(card.id)) for card in catalog.cards]
+        return [
+            {
+                "model": id,
+                "served_by": describe(None if binding is None else binding.deployment),
+                "since": None if binding is None else binding.bound_at or "by default",
+            }
+            for id, binding in bound
+        ]
 
     with told():
         settings = settings_of(data_dir)
-        with_database(settings, work)
+        models = with_database(settings, work, new=True)
         cache = WeightsCache(settings.cache_dir)
-        table = Table("weights", "title", "size", "licence", "here", title="Weights", title_justify="left")
-        for manifest in bundled_manifests():
-            here = "" if cache.missing(manifest) else "yes"
-            table.add_row(manifest.id, manifest.title, f"{manifest.bytes / 1e6:,.0f} MB", manifest.license, here)
-        out.print(table)
+        weights = [
+            {
+                "weights": manifest.id,
+                "title": manifest.title,
+                "size_bytes": manifest.bytes,
+                "licence": manifest.license,
+                "here": not cache.missing(manifest),
+            }
+            for manifest in bundled_manifests()
+        ]
+    if json:
+        print_json({"models": models, "weights": weights})
+        return
+    print_rows(models, json=False)
+    out.print()
+    print_rows(weights, json=False)
 
 
 @app.command()
-def show(model: str, data_dir: DataDir = None) -> None:
+def show(model: Model, json: AsJson = False, data_dir: DataDir = None) -> None:
     """A model's card, and the history of what serves it."""
 
     async def work(database: Database) -> None:
         catalog = await catalog_of(database)
-        card = _card(model)
+        history = await catalog.bindings.history(card.id)
+        if json:
+            bindings = [{"served_by": describe(each.deployment), **to_builtins(each)} for each in history]
+            print_json({"card": card, "bindings": bindings})
+            return
         out.print(f"[bold]{card.name}[/]  {card.tagline}")
         most = "" if card.max_output_tokens is None else f", answers up to {card.max_output_tokens:,}"
         out.print(f"  window {card.context_window:,} tokens{most}")
@@ -96,28 +100,30 @@ def show(model: str, data_dir: DataDir = None) -> None:
         output = "" if prices.output is None else f", output {format_dollars(prices.output.per_million)}"
         out.print(f"  per 1M tokens: input {format_dollars(prices.input.per_million)}{cached}{output}")
         out.print(f"  snapshots {', '.join(snapshot.id for snapshot in card.snapshots)}")
-        for place, binding in enumerate(await catalog.bindings.history(card.id)):
+        for place, binding in enumerate(history):
             name = "served by" if place == 0 else "before"
-            out.print(f"  {name:9} {describe(binding.deployment)}, {_day(binding.bound_at)} by {binding.actor}")
+            served_by = escape(describe(binding.deployment))
+            out.print(f"  {name:9} {served_by}, {_since(binding)}", soft_wrap=True)
             if place == 0 and isinstance(binding.deployment, Embedded | Remote):
                 out.print(f"  longer prompts than it holds: {_LONGER[binding.deployment.window_strategy]}")
 
     with told():
-        with_database(settings_of(data_dir), work)
+        card = _card(model)
+        with_database(settings_of(data_dir), work, new=True)
 
 
 @app.command()
-def pull(weights: str, data_dir: DataDir = None) -> None:
-    """Download weights: an id from `inhouse models list`, or the name of a model that they serve."""
+def pull(weights: Weights, data_dir: DataDir = None) -> None:
+    """Download weights."""
     with told():
         settings = settings_of(data_dir)
         for path in pull_with_bar(WeightsCache(settings.cache_dir), find_manifest(weights)):
-            out.print(str(path))
+            out.print(str(path), markup=False, soft_wrap=True)
 
 
 @app.command()
 def use(
-    model: str,
+    model: Model,
     weights: Annotated[
         list[str] | None,
         typer.Argument(
@@ -176,8 +182,21 @@ def use(
         card = _card(model)
         if sum([bool(weights), bool(upstream), none]) != 1:
             raise Refused("name weights, or --upstream, or --none")
-        if vision and not upstream:
-            raise Refused("--vision is for --upstream: what runs on this machine reads text only")
+        local_only = {"--slots": slots, "--threads": threads, "--temperature": temperature, "--top-p": top_p}
+        if not weights:
+            _refuse({**local_only, "--option": option}, "for weights, which run on this machine")
+        if not upstream:
+            _refuse({"--upstream-model": upstream_model, "--upstream-key-env": upstream_key_env}, "for --upstream")
+            _refuse({"--vision": vision or None}, "for --upstream: what runs on this machine reads text only")
+        texts_only = {
+            "--window": window,
+            "--window-strategy": window_strategy,
+            "--read-tokens": read_tokens,
+            "--whole-tokens": whole_tokens,
+            "--search-steps": search_steps,
+        }
+        if none:
+            _refuse(texts_only, "for what serves the model")
         deployment: Deployment | None = None
         reading: dict[str, Any] = {
             "read_tokens": read_tokens,
@@ -196,12 +215,7 @@ def use(
         elif weights:
             local = _local(card, weights)
             if isinstance(local, Hosted):
-                texts_only = (window, window_strategy, read_tokens, whole_tokens, search_steps, temperature, top_p)
-                if any(each is not None for each in texts_only):
-                    raise Refused(
-                        "--window, --window-strategy, --read-tokens, --whole-tokens, --search-steps, --temperature and "
-                        "--top-p are for models that write text"
-                    )
+                _refuse({**texts_only, "--temperature": temperature, "--top-p": top_p}, "for models that write text")
                 deployment = msgspec.structs.replace(local, slots=slots, threads=threads, options=_options(option))
             elif option:
                 raise Refused("--option is for the models of hosts; this one runs on llama.cpp")
@@ -213,41 +227,36 @@ def use(
         async def work(database: Database) -> None:
             catalog = await catalog_of(database)
             binding = await catalog.bindings.bind(card.id, deployment, _actor())
-            out.print(f"{card.id} is now served by {describe(binding.deployment)}")
+            if deployment is None:
+                out.print(f"{card.id} is not served any more")
+            else:
+                out.print(f"{card.id} is now served by {escape(describe(binding.deployment))}", soft_wrap=True)
 
-        with_database(settings, work)
-
-
-def pull_deployments(settings: Settings, deployments: Sequence[Deployment]) -> None:
-    """Pull the weights that deployments on this machine lack."""
-    cache = WeightsCache(settings.cache_dir)
-    wanted: dict[str, Manifest] = {}
-    for deployment in deployments:
-        wanted |= {name: find_manifest(name) for name in weights_of(deployment)}
-    for manifest in wanted.values():
-        if cache.missing(manifest):
-            pull_with_bar(cache, manifest)
-    vectors = find_manifest(WORD_VECTORS)
-    if any(isinstance(each, Embedded | Remote) and each.window_strategy == "read" for each in deployments) and (
-        cache.missing(vectors)
-    ):
-        try:
-            pull_with_bar(cache, vectors)
-        except WeightsError as error:
-            out.print(f"Long prompts are searched by words alone: {error}", style="yellow")
+        with_database(settings, work, new=True)
 
 
-def describe(deployment: Deployment | None) -> str:
-    """What serves a model, in a line."""
-    match deployment:
-        case None:
-            return "not deployed"
-        case Embedded(title=title):
-            return f"{title} on llama.cpp, this machine"
-        case Hosted(title=title):
-            return f"{title} on {deployment.runs_on}, this machine"
-        case Remote(upstream=upstream):
-            return ", ".join(f"{target.model or 'the same model'} at {target.url}" for target in upstream.targets)
+@app.command()
+def evaluate(
+    model: Model,
+    tasks: Annotated[
+        Path | None, typer.Option(help="JSONL file of tasks in place of those of the package.", show_default=False)
+    ] = None,
+    base_url: BaseUrl = HERE,
+    api_key: ApiKey = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Give tasks to what serves a model on a running server, grade the answers, and keep the result for its page."""
+    from inhouse.cli.evaluating import evaluated
+
+    with told():
+        evaluated(settings_of(data_dir), model, tasks, base_url, api_key)
+
+
+def _refuse(options: dict[str, Any], only: str) -> None:
+    """Raises Refused if any of the options was given: it would change nothing."""
+    for name, value in options.items():
+        if value is not None:
+            raise Refused(f"{name} is {only}")
 
 
 def _card(model: str) -> Card:
@@ -346,5 +355,7 @@ def _actor() -> str:
         return f"uid {os.getuid()}"
 
 
-def _day(moment: datetime | None) -> str:
-    return "by default" if moment is None else f"since {moment:%Y-%m-%d %H:%M} UTC"
+def _since(binding: Binding) -> str:
+    return (
+        "by default" if binding.bound_at is None else f"since {binding.bound_at:%Y-%m-%d %H:%M} UTC by {binding.actor}"
+    )

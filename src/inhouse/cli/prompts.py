@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
-from inhouse.access import store
 from inhouse.api.prompts.rendering import variables_of
 from inhouse.api.prompts.service import PromptsService
 from inhouse.api.prompts.wire import PromptContent
 from inhouse.api.responses.wire import InputMessage
-from inhouse.cli.common import DataDir, Refused, id_column, out, settings_of, told, with_database
+from inhouse.cli.common import AsJson, DataDir, Project, Refused, err, out, settings_of, told
+from inhouse.cli.installation import project_of, with_database
+from inhouse.cli.listing import moment, print_json, print_rows
 from inhouse.kit.validation import decode
 from inhouse.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="Saved prompts, for `prompt` in Responses.")
 
-Project = Annotated[str | None, typer.Option(help="Id of the project; the default one otherwise.")]
 Id = Annotated[str, typer.Argument(help="Id of the prompt.")]
 Text = Annotated[str | None, typer.Option(help="What the developer says; `{{name}}` is a variable.")]
 Model = Annotated[str | None, typer.Option(help="The model, where a request names none.")]
@@ -83,17 +80,22 @@ def update(
 
 
 @app.command("list")
-def list_prompts(project: Project = None, data_dir: DataDir = None) -> None:
+def list_prompts(project: Project = None, json: AsJson = False, data_dir: DataDir = None) -> None:
     """All prompts of a project."""
 
     async def work(database: Database) -> None:
         service, project_id = await _of(database, project)
-        table = Table(id_column(), "name", "published", "versions", "created")
-        for prompt in await service.list(project_id):
-            created = datetime.fromtimestamp(prompt.created_at / 1_000_000, UTC)
-            numbers = str(prompt.published), str(prompt.versions)
-            table.add_row(prompt.id, prompt.name, *numbers, f"{created:%Y-%m-%d %H:%M}")
-        out.print(table)
+        found = [
+            {
+                "id": prompt.id,
+                "name": prompt.name,
+                "published": prompt.published,
+                "versions": prompt.versions,
+                "created": moment(prompt.created_at),
+            }
+            for prompt in await service.list(project_id)
+        ]
+        print_rows(found, json=json)
 
     with told():
         with_database(settings_of(data_dir), work)
@@ -106,15 +108,14 @@ def show(
     project: Project = None,
     data_dir: DataDir = None,
 ) -> None:
-    """A version as JSON, which `--file` takes, and its variables."""
+    """A version as JSON, which `--file` takes; its number and variables on stderr."""
 
     async def work(database: Database) -> None:
         service, project_id = await _of(database, project)
         found = await service.version(project_id, id, version)
-        told = msgspec.json.format(msgspec.json.encode(found.content)).decode()
-        out.print(told, markup=False, soft_wrap=True)
+        print_json(found.content)
         names = ", ".join(variables_of(found.content)) or "none"
-        out.print(f"version {found.version}, variables: {names}", style="dim", soft_wrap=True)
+        err.print(f"version {found.version}, variables: {names}", style="dim", markup=False, soft_wrap=True)
 
     with told():
         with_database(settings_of(data_dir), work)
@@ -138,10 +139,7 @@ def publish(
 
 
 async def _of(database: Database, project: str | None) -> tuple[PromptsService, str]:
-    found = await database.read(partial(store.project, id=project))
-    if found is None:
-        raise Refused(f"there is no project {project}" if project else "there is no project yet: start the server once")
-    return PromptsService(database), found.id
+    return PromptsService(database), (await project_of(database, project)).id
 
 
 def _content(
@@ -155,7 +153,12 @@ def _content(
     if (text is not None and file is not None) or (text is None and file is None and (model is None or before is None)):
         raise Refused("give --text or --file")
     if file is not None:
-        content: PromptContent = decode(file.read_bytes(), PromptContent)
+        written = file.read_bytes()
+        try:
+            msgspec.json.decode(written)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Refused(f"{file}: {error}") from error
+        content: PromptContent = decode(written, PromptContent)
     else:
         content = before or PromptContent(messages=[])
         if text is not None:

@@ -10,13 +10,17 @@ import typer
 
 from inhouse.access import Access, Bootstrapped
 from inhouse.access.accounts import Accounts
-from inhouse.cli.common import DataDir, Refused, alone, catalog_of, out, settings_of, told, with_database
+from inhouse.cli.common import DataDir, Refused, out, settings_of, told
 from inhouse.cli.console import welcome
-from inhouse.cli.models import pull_deployments
+from inhouse.cli.deployments import catalog_of, pull_deployments
+from inhouse.cli.installation import alone, with_database
 from inhouse.settings import Secret, Settings
 from inhouse.storage.database import Database
 
+app = typer.Typer()
 
+
+@app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
@@ -38,7 +42,7 @@ def serve(
                 raise Refused(f"cannot listen on {listen.host}:{listen.port}: {error.strerror}") from error
             listen = msgspec.structs.replace(listen, port=owned.getsockname()[1])
             settings = msgspec.structs.replace(settings, server=listen)
-            made, token = with_database(settings, lambda database: _prepare(settings, database))
+            made, token = with_database(settings, lambda database: _prepare(settings, database), new=True)
             _greet(settings, made, token)
             run(settings, owned)
 
@@ -64,6 +68,7 @@ def _greet(settings: Settings, made: Bootstrapped, token: str) -> None:
         out.print(f"  API key   {made.api_key}   shown this once; `inhouse keys create` makes more", soft_wrap=True)
     if token:
         out.print(f"  account   {welcome(settings, token)}   makes the first one, within a day", soft_wrap=True)
+    out.print(f"  data      {settings.data_dir}", markup=False, soft_wrap=True)
 
 
 def _clear(secret: Secret | None) -> str | None:

@@ -40,6 +40,10 @@ class Report(msgspec.Struct):
     """Whether each tier refuses nothing."""
 
 
+app = typer.Typer()
+
+
+@app.command()
 def simulate(
     traffic: Annotated[Path, typer.Argument(help="JSON lines, or CSV with a header; - reads JSON lines from stdin.")],
     tier: Annotated[int, typer.Option(min=0, max=5, help="The usage tier; 0 is Free.")] = 1,
@@ -121,13 +125,20 @@ def _lines(traffic: Path) -> Iterator[Iterator[Line]]:
 
 def _json_lines(file: TextIO, name: str) -> Iterator[Line]:
     decoder = msgspec.json.Decoder(Line)
-    for number, text in enumerate(file, 1):
+    for number, text in enumerate(_decoded(file, name), 1):
         if text.isspace():
             continue
         try:
             yield decoder.decode(text)
         except msgspec.MsgspecError as error:
             yield _convert(_loose(text, name, number, error), name, number)
+
+
+def _decoded(file: TextIO, name: str) -> Iterator[str]:
+    try:
+        yield from file
+    except UnicodeDecodeError as error:
+        raise Refused(f"{name}: is not UTF-8: {error}") from error
 
 
 def _loose(text: str, name: str, number: int, error: Exception) -> dict[str, Any]:
@@ -142,7 +153,7 @@ def _loose(text: str, name: str, number: int, error: Exception) -> dict[str, Any
 
 
 def _csv_lines(file: TextIO, name: str) -> Iterator[Line]:
-    for number, row in enumerate(csv.DictReader(file), 2):
+    for number, row in enumerate(csv.DictReader(_decoded(file, name)), 2):
         yield _convert({key: value for key, value in row.items() if key and value not in ("", None)}, name, number)
 
 

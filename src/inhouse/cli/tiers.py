@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from inhouse.catalog.cards import TIERS, Tier
-from inhouse.cli.common import DataDir, organization_of, out, settings_of, told, with_database
+from inhouse.cli.common import AsJson, DataDir, Organization, out, settings_of, told
+from inhouse.cli.installation import organization_of, with_database
+from inhouse.cli.listing import print_json, print_rows
 from inhouse.kit.money import format_dollars
 from inhouse.limits import Limits
 from inhouse.settings import Settings
@@ -16,20 +17,20 @@ from inhouse.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="Usage tiers: which rate limits an organization has.")
 
-Organization = Annotated[str | None, typer.Option(help="Id of the organization; the default one otherwise.")]
-
 
 @app.command()
-def show(organization: Organization = None, data_dir: DataDir = None) -> None:
+def show(organization: Organization = None, json: AsJson = False, data_dir: DataDir = None) -> None:
     """The tier of an organization, and what the next one takes."""
 
     async def work(database: Database) -> None:
         id = await organization_of(database, organization)
         standing = await _limits(settings, database).standing(id)
+        if json:
+            print_json({"organization": id, "limited": standing is not None, "standing": standing})
+            return
         if standing is None:
             out.print("nobody is limited: limits.tier is off")
             return
-        table = Table("organization", "tier", "spent", "this month", "next")
         ahead = []
         if standing.pinned:
             ahead.append("pinned, does not rise")
@@ -42,8 +43,8 @@ def show(organization: Organization = None, data_dir: DataDir = None) -> None:
         month = format_dollars(standing.month_nanos)
         if standing.usage_limit_nanos is not None:
             month += f" of {format_dollars(standing.usage_limit_nanos)}"
-        table.add_row(id, _name(standing.tier), format_dollars(standing.spend.nanos), month, " ".join(ahead))
-        out.print(table)
+        row = {"organization": id, "tier": _name(standing.tier), "spent_nanos": standing.spend.nanos}
+        print_rows([{**row, "this_month": month, "next": " ".join(ahead)}], json=False)
 
     with told():
         settings = settings_of(data_dir)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from sqlalchemy import select
 
 from inhouse.access import Access
 from inhouse.access.audit import COMMAND_LINE
-from inhouse.api.organization.people.users import InviteService
-from inhouse.cli.common import DataDir, Refused, id_column, out, settings_of, told, with_database
+from inhouse.cli.common import AsJson, DataDir, Refused, out, settings_of, told
+from inhouse.cli.installation import with_database
+from inhouse.cli.listing import print_rows
 from inhouse.storage.database import Database
 from inhouse.storage.schema import invites, users
 
@@ -19,15 +19,17 @@ app = typer.Typer(no_args_is_help=True, help="People of the organizations.")
 
 
 @app.command("list")
-def list_users(data_dir: DataDir = None) -> None:
+def list_users(json: AsJson = False, data_dir: DataDir = None) -> None:
     """All users."""
 
     async def work(database: Database) -> None:
-        table = Table(id_column(), "name", "email", "role", "organization")
         query = select(users).where(users.c.deleted_at.is_(None)).order_by(users.c.added_at, users.c.id)
-        for row in await database.read(lambda connection: connection.execute(query).all()):
-            table.add_row(row.id, row.name, row.email, row.role, row.organization_id)
-        out.print(table)
+        found = await database.read(lambda connection: connection.execute(query).all())
+        people = [
+            {"id": u.id, "name": u.name, "email": u.email, "role": u.role, "organization": u.organization_id}
+            for u in found
+        ]
+        print_rows(people, json=json)
 
     with told():
         with_database(settings_of(data_dir), work)
@@ -40,6 +42,8 @@ def accept(
     data_dir: DataDir = None,
 ) -> None:
     """Make the user who was invited. `inhouse keys create --user ID` then makes a key for it."""
+
+    from inhouse.api.organization.people.users import InviteService
 
     async def work(database: Database) -> None:
         query = select(invites.c.organization_id).where(invites.c.id == invite)

@@ -83,6 +83,7 @@ class Site:
         self.finding = Finding(database)
         self._url = settings.url.rstrip("/")
         self.reference = Reference(self, document)
+        self.docs = Docs(self)
         self._signing = Signing(self.pages, self.door, self.accounts, Attempts(database), settings.provider)
         self._provider = Provider(settings, self._signing, self.accounts) if settings.provider else None
 
@@ -133,7 +134,7 @@ class Site:
             *Records(self).routes(),
             *(route for page in (Batches, Hooks, Members, Money, Stores) for route in page(self).routes()),
             *Playground(self).routes(),
-            *Docs(self).routes(),
+            *self.docs.routes(),
             *self.reference.routes(),
             Mount(PREFIX, Gateway(self.v1, self.door)),
         ]

@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 from yarl import URL
 
-from inhouse.kit.addresses import ANYWHERE, Reach, guarded_connector
+from inhouse.kit.addresses import ANYWHERE, Reach
+from inhouse.kit.connecting import guarded_connector
 
 From = Literal["public", "any", "off"]
 """Whether URLs are fetched from public addresses only, from any, or not at all."""

@@ -70,7 +70,7 @@ async def fitted(call: Call, engine: TextEngine, request: GenerationRequest) -> 
     reads = strategy == "read" and engine.window < call.card.context_window
     drops = strategy == "truncate" or (request.truncate and not reads)
     characters = sum(map(length, request.items))
-    if reads and characters > room:
+    if reads and characters and sum(map(_bytes, request.items)) > room:  # no token is less than a byte
         measured = await _measure(call.project_id, engine, request)
         while request.truncate and measured.total >= call.card.context_window and len(request.items) > 1:
             shorter = without_excess(request, measured.total, call.card.context_window)
@@ -167,9 +167,9 @@ async def _read(
     while True:
         shorter = found.with_passages(passages)
         prompt = await prompt_tokens(engine, shorter)
-        if len(prompt) <= most or not passages:
+        if len(prompt) <= (most if passages > 1 else room) or not passages:  # the best one at least
             break
-        passages = min(passages - 1, passages * wanted // max(1, len(prompt) - bare))
+        passages = min(passages - 1, max(1, passages * wanted // max(1, len(prompt) - bare)))
     for key in measured.beginnings:
         shelf.keep_seen(key)
     tell_reading(call, made.read + len(prompt), measured.total, made.how)
@@ -238,6 +238,10 @@ def written(item: Item) -> str:
 
 def length(item: Item) -> int:
     return len(written(item))
+
+
+def _bytes(item: Item) -> int:
+    return len(written(item).encode("utf-8", "surrogatepass"))
 
 
 def without_first(items: tuple[Item, ...], count: int) -> tuple[Item, ...]:

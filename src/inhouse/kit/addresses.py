@@ -11,12 +11,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from functools import partial
-from typing import Any, NamedTuple
-
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from typing import NamedTuple
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -106,50 +103,6 @@ async def addresses_of(
     if not found or not all(reach.allows(each.address) for each in found):
         raise AddressRefused(f"{host} does not resolve to a public address")
     return found
-
-
-class GuardedResolver(AbstractResolver):
-    """Resolves names for aiohttp, see ``addresses_of``."""
-
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="inhouse-resolver")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=found.address,
-                port=port,
-                family=found.family,
-                proto=found.protocol,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for found in await addresses_of(host, port, self._reach, self._threads, family)
-        ]
-
-    async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def guarded_connector(reach: Reach) -> aiohttp.TCPConnector:
-    """Connections by name, each for one request.
-
-    Every address is checked once more where its socket is made: what aiohttp takes for a literal address is never
-    resolved, and some hosts only become one on their way there, such as 127 with ideographic full stops behind it.
-    """
-
-    def make(address: tuple[Any, ...]) -> socket.socket:
-        family, kind, protocol, _, (host, *_) = address
-        if not reach.allows(host):
-            raise AddressRefused(f"{host} is not a public address")
-        return socket.socket(family, kind, protocol)
-
-    return aiohttp.TCPConnector(
-        resolver=GuardedResolver(reach), use_dns_cache=False, limit=0, force_close=True, socket_factory=make
-    )
 
 
 def _is_address(host: str) -> bool:

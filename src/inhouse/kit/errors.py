@@ -1,5 +1,6 @@
-"""Errors as the API tells them.
+"""Errors as the API tells them, and what all expected errors are.
 
+    ExpectedError                told as a line
     APIError                     any status; the four-key error object of the official contract
     ├── InvalidRequest           400 invalid_request_error
     ├── Unauthenticated          401 invalid_request_error
@@ -37,7 +38,12 @@ class ErrorResponse(msgspec.Struct):
     error: ErrorObject
 
 
-class APIError(Exception):
+class ExpectedError(Exception):
+    """A failure that is no defect of the program. Its message tells people what it is and what to do; the command line
+    shows it as a line, without a traceback."""
+
+
+class APIError(ExpectedError):
     """An answer that is not a success.
 
     Args:

@@ -28,8 +28,6 @@ PINNED = "tenant.usage_limit.workspace.updated"
 
 log = structlog.get_logger(__name__)
 
-TierSetting = Literal["off", "auto"] | Tier
-
 
 class Standing(msgspec.Struct, frozen=True):
     """How an organization stands. ``next`` is None at the top; a pinned tier does not rise by itself."""

@@ -34,12 +34,6 @@ def pin(connection: Connection, organization_id: str, tier: Tier | None, at: int
     connection.execute(insert(organization_tiers), row)
 
 
-def pinned_since(connection: Connection, organization_id: str) -> int | None:
-    """When the tier of an organization was last pinned or let go, Unix microseconds."""
-    statement = select(organization_tiers.c.since).where(organization_tiers.c.organization_id == organization_id)
-    return connection.execute(statement).scalar()
-
-
 def all_project_limits(connection: Connection, project_id: str | None = None) -> dict[tuple[str, str], ProjectLimits]:
     """What projects lowered, by project and family; of one project, or of all."""
     query = select(project_limits)

@@ -12,6 +12,7 @@ so that an account begins with exactly what was booked before it.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ from inhouse.webhooks import record, record_for_organization
 Kind = Literal["monthly", "credits"]
 CENT = NANO // 100
 """Nano-dollars."""
+SKEW_US = 24 * 3600 * 1_000_000
+"""How far clocks of servers may differ, or a settlement be late."""
 
 _ACCOUNTS = (
     select(spend_accounts)
@@ -95,7 +98,8 @@ def reserve(connection: Connection, organization_id: str, project_id: str, nanos
     share(connection, [organization_id])
     found = [row for row in _accounts(connection, [organization_id]) if row.project_id in ("", project_id)]
     for row in found:
-        if row.limit_nanos is not None and _spent(row, now) + row.reserved_nanos + nanos > row.limit_nanos:
+        limit = row.limit_nanos
+        if limit is not None and _spent(connection, row, now) + row.reserved_nanos + nanos > limit:
             return False
     if found:
         connection.execute(_BOOK, [_change(row, reserved=row.reserved_nanos + nanos) for row in found])
@@ -121,7 +125,14 @@ def settle(connection: Connection, charges: Iterable[Charge]) -> list[Alarm]:
         if not mine:
             continue
         month, spent = row.month, row.spent_nanos
-        for charge in sorted(mine, key=lambda charge: charge.settled_at):
+        latest = max(charge.settled_at for charge in mine)
+        now = max(latest, time.time_ns() // 1000)  # a journal may be read long after its calls
+        counted = sorted(mine, key=lambda charge: charge.settled_at)
+        if _is_ahead(row, now):
+            # The sums have these charges already.
+            month, counted = month_of(now), []
+            spent = booked(connection, row.organization_id, row.project_id, month)
+        for charge in counted:
             its_month = month_of(charge.settled_at) if row.kind == "monthly" else 0
             if its_month > month:
                 month, spent = its_month, 0
@@ -130,7 +141,7 @@ def settle(connection: Connection, charges: Iterable[Charge]) -> list[Alarm]:
         reserved = row.reserved_nanos - sum(charge.reserved_nanos for charge in mine)
         changes.append(_change(row, month=month, spent=spent, reserved=reserved))
         if row.kind == "monthly":
-            alarms += _alarms(connection, row, month, spent, max(charge.settled_at for charge in mine))
+            alarms += _alarms(connection, row, month, spent, latest)
     if changes:
         connection.execute(_BOOK, changes)
     return alarms
@@ -143,7 +154,9 @@ def accounts_of(connection: Connection, organization_id: str, project_id: str, n
         .where(spend_accounts.c.organization_id == organization_id, spend_accounts.c.project_id.in_(["", project_id]))
         .order_by(spend_accounts.c.scope, spend_accounts.c.kind)
     )
-    return [Account(row.scope, row.kind, row.limit_nanos, _spent(row, now), row.reserved_nanos) for row in rows]
+    return [
+        Account(row.scope, row.kind, row.limit_nanos, _spent(connection, row, now), row.reserved_nanos) for row in rows
+    ]
 
 
 def set_limit(connection: Connection, organization_id: str, project_id: str, limit_nanos: int | None, now: int) -> None:
@@ -266,9 +279,17 @@ def _accounts(connection: Connection, organizations: list[str]) -> list[Row[Any]
     return list(connection.execute(_ACCOUNTS, {"organizations": organizations}))
 
 
-def _spent(row: Row[Any], now: int) -> int:
+def _spent(connection: Connection, row: Row[Any], now: int) -> int:
     """What counts now: in a new month nothing yet."""
+    if _is_ahead(row, now):
+        return booked(connection, row.organization_id, row.project_id, month_of(now))
     return int(row.spent_nanos) if row.kind == "credits" or row.month >= month_of(now) else 0
+
+
+def _is_ahead(row: Row[Any], now: int) -> bool:
+    """Whether an account is in a month that has not begun: a clock was wrong when something was settled. Nothing would
+    count until then."""
+    return bool(row.kind == "monthly" and row.month > month_of(now + SKEW_US))
 
 
 def _change(

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from inhouse.settings.sections import Secret, Settings, SettingsError
+from inhouse.settings.sections import LOCK, Secret, Settings, SettingsError
 
 PREFIX = "INHOUSE_"
 CONFIG_VARIABLE = "INHOUSE_CONFIG"
@@ -65,6 +65,8 @@ def _takes(type: msgspec.inspect.Type) -> str:
             return _takes(type.type)
         case kinds.UnionType():
             return _takes(next(option for option in type.types if not isinstance(option, kinds.NoneType)))
+        case kinds.BoolType():
+            return "true or false"
         case kinds.IntType() | kinds.FloatType():
             words = "a whole number" if isinstance(type, kinds.IntType) else "a number"
             if type.ge is not None and type.le is not None:
@@ -97,9 +99,10 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
     """
     environ = os.environ if environ is None else environ
     strong = {**_from_environment(environ), **_from_flags(flags or {})}
-    file, named = _file(environ, strong.get("data_dir", FIELDS["data_dir"].default))
+    default = _default_folder()
+    file, named = _file(environ, strong.get("data_dir", default))
     values = {**_from_file(file, named), **strong}
-    values["data_dir"] = _folder(values.get("data_dir", FIELDS["data_dir"].default))
+    values["data_dir"] = _folder(values.get("data_dir", default))
     values["cache_dir"] = _folder(values.get("cache_dir", FIELDS["cache_dir"].default))
     settings: Settings = _build(Settings, values, "")
     return settings
@@ -139,6 +142,13 @@ def _build(struct: type[msgspec.Struct], values: Mapping[str, Any], section: str
         elif section + name in values:
             given[name] = values[section + name]
     return struct(**given)
+
+
+def _default_folder() -> Path:
+    """Where ``make serve`` keeps its data, if it did so here: further commands here are meant for that server."""
+    here = Path("data")
+    folder: Path = here if (here / LOCK).is_file() else FIELDS["data_dir"].default
+    return folder
 
 
 def _folder(path: Path) -> Path:

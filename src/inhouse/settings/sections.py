@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from inhouse.kit.addresses import Network, networks_of
+from inhouse.kit.errors import ExpectedError
 
 
-class SettingsError(Exception):
+class SettingsError(ExpectedError):
     """A setting cannot be used. The message names where it was given and what is wrong, and shows no secret."""
 
 
@@ -318,11 +319,18 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = "auto"
 
 
+LOCK = "server.lock"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
     data_dir: Annotated[
-        Path, Meta(description="Folder of everything this server keeps: database and logs. `make serve` uses `data`.")
+        Path,
+        Meta(
+            description="Folder of everything this server keeps: database and logs. `make serve` uses `data`, and so "
+            "do commands that are run beside it."
+        ),
     ] = Path("~/.local/share/inhouse")
     cache_dir: Annotated[
         Path, Meta(description="Folder of downloaded weights, shared by all servers of this user.")
@@ -346,6 +354,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhooks: WebhookSettings = WebhookSettings()
     console: ConsoleSettings = ConsoleSettings()
     log: Log = Log()
+
+    @property
+    def lock_file(self) -> Path:
+        """What a server holds locked in its data folder."""
+        return self.data_dir / LOCK
 
     @property
     def database_url(self) -> str:

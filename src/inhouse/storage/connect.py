@@ -43,6 +43,11 @@ def parse_url(url: str) -> URL:
     raise ValueError(f"{backend} is not supported; use sqlite:////path/file.db or postgresql://user:password@host/name")
 
 
+def shown(url: URL) -> str:
+    """A URL as people write it, without its password."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
 def open_engine(url: URL, purpose: Purpose, connections: int) -> Engine:
     """An engine with at most ``connections`` connections, opened when first used.
 

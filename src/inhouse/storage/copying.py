@@ -16,12 +16,12 @@ import psycopg
 from sqlalchemy import URL, Connection, Table, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from inhouse.storage.connect import open_engine, parse_url
+from inhouse.storage.connect import open_engine, parse_url, shown
 from inhouse.storage.journal import beside_file
 from inhouse.storage.schema import metadata
 from inhouse.storage.upgrade import upgrade
 
-LOCK_TIMEOUT_S = 10
+LOCK_TIMEOUT_S = 60
 """How long PostgreSQL may wait for whoever still writes to a table."""
 STEP = 1000
 """Rows between two reports of progress."""
@@ -208,7 +208,7 @@ def _refuse_rows(connection: Connection) -> None:
     there = set(inspect(connection).get_table_names())
     for table in metadata.sorted_tables:
         if table.name in there and connection.execute(select(text("1")).select_from(table).limit(1)).first():
-            name = connection.engine.url.render_as_string(hide_password=True)
+            name = shown(connection.engine.url)
             again = (
                 f"dropdb {connection.engine.url.database} && createdb {connection.engine.url.database}"
                 if connection.dialect.name == "postgresql"

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from inhouse import __version__
+from inhouse.kit.errors import ExpectedError
 from inhouse.storage.connect import MIGRATION_TIMEOUT_S
 
 LOCK_ID = 0x696E_686F_7573_6501
@@ -16,7 +17,7 @@ LOCK_ID = 0x696E_686F_7573_6501
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-class MigrationFailed(Exception):
+class MigrationFailed(ExpectedError):
     """The database is not at this version's schema and was left as it was. The message says why and what to do."""
 
     def __init__(self, reason: str) -> None:

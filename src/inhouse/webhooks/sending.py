@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from inhouse.kit.addresses import PRIVATE, AddressRefused, Network, Reach, guarded_connector
+from inhouse.kit.addresses import PRIVATE, AddressRefused, Network, Reach
+from inhouse.kit.connecting import guarded_connector
 from inhouse.webhooks.signing import headers_of
 
 TIMEOUT_S = 15.0

@@ -126,6 +126,17 @@ async def test_what_is_not_supported_is_asked_once(serve, connect, say) -> None:
     assert sorted(request.path for request in server.requests) == ["/apply-template", "/tokenize"]
 
 
+async def test_a_server_that_counts_texts_alone_keeps_counting_them(serve, connect, say) -> None:
+    """A refusal of one chat, by its shape or by its template, says nothing of the next request."""
+    table: dict[str, object] = {"/tokenize": "422 Unprocessable Entity"}
+    server = await serve(routes(say, table))
+    upstream = connect(server)
+    assert await upstream.count_tokens([{"role": "user", "content": "hi"}]) is None
+    table["/tokenize"] = {"tokens": [1, 2], "count": 2}
+    assert await upstream.tokenize("hello") == [1, 2]
+    assert await upstream.count_tokens([{"role": "user", "content": "hi"}]) == 2
+
+
 async def test_a_server_that_is_down_is_not_taken_for_one_that_cannot(serve, connect, say) -> None:
     table: dict[str, object] = {"/tokenize": "503 Loading"}
     upstream = connect(await serve(routes(say, table)))

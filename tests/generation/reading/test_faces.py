@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 from bench.haystack import haystack, hide
-from openai import AsyncOpenAI
 from tests.scripted import Say, ScriptedEngine
 from tests.upstreams import Scripted, scripted_upstream, whole
 from tests.walking import Client, Walk, walking
@@ -156,21 +153,8 @@ async def test_assistants_tell_it_of_a_run_and_its_step(walk: Walk) -> None:
 async def test_lines_of_batches_tell_it(walk: Walk) -> None:
     engine = walk.engine(ScriptedEngine(lambda asked: Say(["5512377"]), window=9_000))
     engine.config = SimpleNamespace(slots=4)  # type: ignore[attr-defined]
-    key = await walk.platform.access.create_key("test")
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(walk.platform))
     body = {"model": "gpt-4.1", "messages": [{"role": "user", "content": TEXT}], "max_completion_tokens": 9}
-    line = {"custom_id": "long", "method": "POST", "url": "/v1/chat/completions", "body": body}
-    async with AsyncOpenAI(api_key=key.secret, base_url="http://test/v1", http_client=http, max_retries=0) as client:
-        file = await client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
-        batch = await client.batches.create(
-            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-        )
-        async with asyncio.timeout(60):
-            while batch.status not in ("completed", "failed"):
-                await asyncio.sleep(0.05)
-                batch = await client.batches.retrieve(batch.id)
-        assert batch.output_file_id is not None, batch
-        told = json.loads((await client.files.content(batch.output_file_id)).text)
+    told = await walk.line_of_a_batch(body)
     used = told["response"]["body"]["usage"]
     assert used["prompt_tokens"] > 150_000
     assert used["prompt_tokens_details"]["read_tokens"] == len(engine.asked[-1].prompt) < 9_000

@@ -15,11 +15,12 @@ from tests.upstreams import Scripted, scripted_upstream, whole
 from tests.walking import Walk, walking
 
 from inhouse.engines.deployments import Embedded, Remote
-from inhouse.engines.protocol import Completion
+from inhouse.engines.protocol import Completion, EngineFailed
 from inhouse.engines.upstream import Target, UpstreamSpec
 from inhouse.generation.core import generate
 from inhouse.generation.items import GenerationRequest, Message, Sampling, Text
-from inhouse.generation.reading.search import asks_for_all
+from inhouse.generation.reading.asking import asks_for_all
+from inhouse.kit.errors import APIError
 
 FIRST, SECOND = "The archive of Ulm is kept by Mirela Lindqvist.", "5512377 belongs to the lady of row nine."
 DOCUMENT = hide(haystack(120_000), {FIRST: 0.2, SECOND: 0.8})
@@ -90,6 +91,31 @@ async def test_a_question_about_the_whole_is_answered_from_notes(walk: Walk) -> 
     assert headers["x-inhouse-read"] == f"{read}/{call.usage.input_tokens}"
     assert call.usage.input_tokens - call.usage.unread_tokens == read
     assert call.usage.output_tokens == len("All is well.") + 1, "notes are not billed"
+
+
+@pytest.mark.parametrize("ends", [1, 2])
+async def test_an_engine_that_ends_while_notes_are_taken(walk: Walk, ends: int) -> None:
+    left = ends
+
+    def script(asked: Completion) -> Say:
+        nonlocal left
+        if "Part 2 of" in written(asked) and left:
+            left -= 1
+            return Say(["No"], error=EngineFailed("the process ended"))
+        return Say(["A note."])
+
+    engine = ScriptedEngine(script, window=9_000)
+    if ends > 1:
+        with pytest.raises(APIError) as failed:
+            await ask(walk, engine, "Summarise all of it.", whole_tokens=9_000, read_tokens=3_000)
+        assert failed.value.status >= 500
+        (row,) = await walk.rows()
+        assert (row.input_tokens, row.output_tokens) == (0, 0)
+        return
+    call, headers = await ask(walk, engine, "Summarise all of it.", whole_tokens=9_000, read_tokens=3_000)
+    assert headers["x-inhouse-reading"] == f"map-reduce; parts={len(engine.asked) - 2}"
+    assert "Part 2: A note." in written(engine.asked[-1])
+    assert call.usage.output_tokens == len("A note.") + 1
 
 
 async def test_notes_can_be_switched_off(walk: Walk) -> None:
@@ -173,7 +199,7 @@ async def test_upstreams_take_notes_only_if_told(walk: Walk, upstream: Scripted,
         "/v1/chat/completions", {"model": "gpt-4.1", "messages": [{"role": "user", "content": text}]}
     )
     assert told.status == 200
-    asked = [each["messages"][-1]["content"] for each in upstream.bodies if "messages" in each]
+    asked = [each["messages"][-1]["content"] for each in upstream.chats]
     if whole_tokens is None:
         assert told.headers["x-inhouse-reading"] == "sample"
     else:

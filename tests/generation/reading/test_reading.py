@@ -128,6 +128,26 @@ async def test_how_much_is_read_can_be_set(walk: Walk) -> None:
     assert 4_000 < len(more.prompt) < 6_500
 
 
+async def test_the_best_passage_is_read_however_little_may_be(walk: Walk) -> None:
+    told = await ask(walk, (said("user", f"{DOCUMENT}\n\n{QUESTION}"),), read_tokens=256)
+    assert NEEDLE in told.prompt
+
+
+async def test_what_has_more_tokens_than_characters_is_read(walk: Walk) -> None:
+    class Bytes(ScriptedEngine):
+        async def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+            found = await super().tokenize(text, special=special)
+            return [part for token in found for part in (token,) + (0x110001,) * (0xFF < token < 0x110000)]
+
+        __hash__ = object.__hash__
+
+    engine = Bytes(lambda asked: Say(["5512377"]), window=9_000)
+    talk = "".join(f"{'🚀🎉' * 12} {n}\n\n" for n in range(220))  # fewer characters than the window has tokens
+    told = await ask(walk, (said("user", f"{talk}{NEEDLE}\n\n{talk[:1_500]}\n\n{QUESTION}"),), engine=engine)
+    assert NEEDLE in told.prompt
+    assert told.usage.unread_tokens > 0
+
+
 async def test_a_conversation_keeps_its_last_turns_and_what_the_question_needs(walk: Walk) -> None:
     turns: list[Item] = [said("developer", "You are a librarian.")]
     for number in range(300):

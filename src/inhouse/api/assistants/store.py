@@ -281,11 +281,6 @@ def steps_of(connection: Connection, run_id: str) -> list[str]:
     return list(connection.execute(mine.order_by(thread_run_steps.c.place)).scalars())
 
 
-def messages_of(connection: Connection, run_id: str) -> list[str]:
-    mine = select(thread_messages.c.body).where(thread_messages.c.run_id == run_id)
-    return list(connection.execute(mine.order_by(thread_messages.c.place)).scalars())
-
-
 def get_step(connection: Connection, run_id: str, id: str) -> str | None:
     mine = thread_run_steps.c.run_id == run_id, thread_run_steps.c.id == id
     return connection.execute(select(thread_run_steps.c.body).where(*mine)).scalar()

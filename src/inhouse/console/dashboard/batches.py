@@ -75,17 +75,18 @@ class Batches(Section):
         if request.method == "GET" and (only := request.query_params.get("batch")):
             return await self._page_of_one(request, signed_in, only)
         after = request.query_params.get("after") or ""
+        gathered = await self._gather(signed_in, after or None)
         files = await self.get(signed_in, FILES, purpose="batch", limit=100, order="desc")
         return await self.page(
             request,
             signed_in,
             "dashboard/batches.html.jinja",
             status,
-            problem=problem,
             after=after,
             files=files.json["data"] if files.ok else [],
             endpoints=ENDPOINTS,
-            **await self._gather(signed_in, after or None),
+            **gathered,
+            problem=problem or gathered["refused"],
         )
 
     async def _gather(self, signed_in: SignedIn, after: str | None = None) -> dict[str, Any]:
@@ -94,6 +95,7 @@ class Batches(Section):
         return {
             "records": page.get("data", []),
             "more": page.get("last_id") if page.get("has_more") else None,
+            "refused": "" if answer.ok else answer.message,
             "csrf_token": signed_in.csrf,
         }
 

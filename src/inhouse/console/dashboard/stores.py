@@ -52,6 +52,8 @@ class Stores(Section):
                 return back(_HERE)
         if answer.ok:
             return back(where)
+        if store and fields.get("do") in ("add", "take-out"):
+            return await self._store(request, signed_in, fields["store"], problem=answer.message, status=400)
         return await self._list(request, signed_in, problem=answer.message, status=400)
 
     async def _list(self, request: Request, signed_in: SignedIn, *, problem: str = "", status: int = 200) -> Response:
@@ -77,13 +79,16 @@ class Stores(Section):
         signed_in = await self.enter(request, "project")
         if isinstance(signed_in, Response):
             return signed_in
-        id = request.path_params["id"]
+        return await self._store(request, signed_in, request.path_params["id"])
+
+    async def _store(
+        self, request: Request, signed_in: SignedIn, id: str, *, problem: str = "", status: int = 200
+    ) -> Response:
         found = await self.get(signed_in, f"{STORES}/{quote(id, safe='')}")
         if not found.ok:
             return await self.page(request, signed_in, "dashboard/store_missing.html.jinja", 404, id=id)
         words = request.query_params.get("q", "").strip()[:1000]
         results: list[dict[str, Any]] = []
-        problem = ""
         if words:
             path = f"{STORES}/{quote(id, safe='')}/search"
             answer = await self.call(signed_in, "POST", path, query=words, max_num_results=_RESULTS)
@@ -94,6 +99,7 @@ class Stores(Section):
             request,
             signed_in,
             "dashboard/store.html.jinja",
+            status,
             words=words,
             results=results,
             problem=problem,

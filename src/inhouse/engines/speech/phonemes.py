@@ -17,7 +17,6 @@ from inhouse.engines.speech.voices import Accent
 
 Entry = str | dict[str, str | None]
 
-VOWELS = frozenset("AIOQWYaiuæɑɒɔəɛɜɪʊʌᵊᵻ")
 _UNVOICED = frozenset("ptkfθ")
 _SIBILANTS = frozenset("szʃʒʧʤ")
 _TOKEN = re.compile(r"[A-Za-z]+(?:['.][A-Za-z]+)*'?|[.!?,;:—…()\"]+|\n+|-|\s+|.")

@@ -12,8 +12,10 @@ WeightsError          the message is fit for a person at a terminal
 
 from __future__ import annotations
 
+from inhouse.kit.errors import ExpectedError
 
-class WeightsError(Exception):
+
+class WeightsError(ExpectedError):
     """Weights cannot be had or read."""
 
 

@@ -81,11 +81,11 @@ class Excerpts:
         return Excerpts(self._request, self._plan, turns, self._per_token)
 
     def passages_within(self, characters: int) -> int:
-        """How many of the best passages have so many characters together."""
+        """How many of the best passages have so many characters together; the best one even if it has more."""
         count = 0
         for passage in self._found:
             characters -= passage.last - passage.first
-            if characters < 0:
+            if characters < 0 and count:
                 break
             count += 1
         return count

@@ -410,7 +410,7 @@ class _Finder:
                 continue
             span = self._span(passage)
             size = span[2] - span[1]
-            if size > characters:
+            if size > characters and self._chosen:  # the best one is read even if it is longer
                 missed += 1
                 if missed > _MISSED:
                     break

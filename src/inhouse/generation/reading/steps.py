@@ -154,9 +154,11 @@ async def take_notes(ask: Ask, question: str, parts: Sequence[str]) -> Notes:
     lines: list[str] = []
     read = 0
     for number, part in enumerate(parts, 1):
-        said = await ask(
-            Step(_NOTES, _NOTE.format(number=number, count=len(parts), text=part, question=question), NOTE_TOKENS)
-        )
+        step = Step(_NOTES, _NOTE.format(number=number, count=len(parts), text=part, question=question), NOTE_TOKENS)
+        try:
+            said = await ask(step)
+        except EngineFailed:  # it is started again where it ended; the notes that are there would be lost
+            said = await ask(step)
         read += said.read
         note = " ".join(said.text.split())
         if note and note.rstrip(".").casefold() != _NOTHING:

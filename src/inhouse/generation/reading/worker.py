@@ -16,6 +16,9 @@ import msgspec
 from inhouse.generation.reading.search import Found, Job, search
 
 TIMEOUT_S = 120.0
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Libraries of numbers would start one for each core, and wait for each other without rest, for products of a
+millisecond."""
 
 
 class SearchFailed(Exception):
@@ -35,7 +38,7 @@ async def searched(job: Job) -> Found:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
     try:
         async with asyncio.timeout(TIMEOUT_S):

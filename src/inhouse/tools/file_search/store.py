@@ -24,7 +24,6 @@ from inhouse.tools.file_search.index import Segment
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 ErrorCode = Literal["server_error", "unsupported_file", "invalid_file"]
 Order = Literal["asc", "desc"]
-STATUSES: tuple[FileStatus, ...] = ("in_progress", "completed", "failed", "cancelled")
 _FEW = 500
 """Values in one ``IN``."""
 
