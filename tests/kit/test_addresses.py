@@ -17,9 +17,9 @@ from inhouse.kit.addresses import (
     AddressRefused,
     Reach,
     addresses_of,
-    guarded_connector,
     networks_of,
 )
+from inhouse.kit.connecting import guarded_connector
 
 PUBLIC, NEAR, FAR = range(3)
 

@@ -311,7 +311,7 @@ NESTED = b"[" * 10_000 + b"]" * 10_000
         b'{"anything":' + NESTED + b"}",
         b'{"foo":' + NESTED + b"}",
         b"[" * 1_000_000,
-        b'{"a":' * 100_000,
+        b'{"a":' * 30_000,
         b'{"n":0,',
         b"{'a': 1}",
         b"model=m&messages=1",

@@ -60,7 +60,6 @@ class Fault(msgspec.Struct):
 class Chunk(msgspec.Struct):
     """One event of a streamed completion; the last one has ``stop``."""
 
-    id_slot: int = -1
     content: str = ""
     tokens: list[int] = []
     stop: bool = False
@@ -71,6 +70,7 @@ class Chunk(msgspec.Struct):
     timings: Timings = msgspec.field(default_factory=Timings)
     prompt_progress: Progress | None = None
     error: Fault | None = None
+    id_slot: int = -1
 
 
 class Refusal(msgspec.Struct):
