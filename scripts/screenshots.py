@@ -7,6 +7,7 @@ the console do, and uses it in a headless Chromium. The pictures go to docs/imag
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -57,7 +58,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         server = new_server(Path(folder) / "data")
         try:
-            asyncio.run(take(start(server, None)))
+            seeded = start(server, None)
+            evaluate = [sys.executable, "-m", "inhouse.cli", "models", "evaluate", "gpt-4.1"]
+            where = ["--base-url", server.base_url, "--data-dir", str(server.data_dir)]
+            environment = {**server.environment, "OPENAI_API_KEY": server.key}
+            subprocess.run([*evaluate, *where], env=environment, check=True)
+            asyncio.run(take(seeded))
         finally:
             server.stop()
     return 0

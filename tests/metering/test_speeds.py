@@ -30,6 +30,8 @@ async def add(database: Database, *rows: dict[str, Any], deployment: str = "here
         "output_tokens": 100,
         "prefill_ms": None,
         "decode_ms": None,
+        "cached_input_tokens": 0,
+        "batch": 0,
     }
     values = [
         {**fixed, "id": f"req_{number}", "created_at": number, **row}
@@ -59,6 +61,18 @@ async def test_the_median_of_what_says_enough(database: Database) -> None:
 async def test_only_recent_calls_count(database: Database) -> None:
     await add(database, *({"decode_ms": 1.0} for _ in range(RECENT)))
     await add(database, *({"decode_ms": 1000.0} for _ in range(RECENT)))
+    assert (await Speeds(database).of("here")).decode == 100.0
+
+
+async def test_what_was_cached_was_not_read(database: Database) -> None:
+    await add(database, {"cached_input_tokens": 60, "prefill_ms": 400.0, "decode_ms": 1000.0})
+    assert (await Speeds(database).of("here")).prefill == 100.0
+
+
+async def test_lines_of_a_batch_count_where_there_is_nothing_else(database: Database) -> None:
+    await add(database, *({"batch": 1, "decode_ms": 10_000.0} for _ in range(RECENT + 1)))
+    assert (await Speeds(database).of("here")).decode == 10.0
+    await add(database, {"decode_ms": 1000.0}, *({"batch": 1, "decode_ms": 10_000.0} for _ in range(RECENT)))
     assert (await Speeds(database).of("here")).decode == 100.0
 
 

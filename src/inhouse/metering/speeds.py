@@ -13,6 +13,8 @@ from inhouse.storage.schema import calls
 
 RECENT = 200
 """Calls that a speed is taken from."""
+LOOKED_AT = 10 * RECENT
+"""Calls among which others than a batch's are looked for: its lines share the slots, and are slow each by itself."""
 ENOUGH_TOKENS = 16
 """Fewer tokens than this say little of speed."""
 KEEP_SECONDS = 30.0
@@ -40,15 +42,17 @@ class Speeds:
         return known[1]
 
     async def _measure(self, deployment: str) -> Speed:
+        read = calls.c.input_tokens - calls.c.cached_input_tokens
         query = (
-            select(calls.c.input_tokens, calls.c.output_tokens, calls.c.prefill_ms, calls.c.decode_ms)
+            select(calls.c.batch, read.label("read"), calls.c.output_tokens, calls.c.prefill_ms, calls.c.decode_ms)
             .where(calls.c.deployment == deployment, calls.c.decode_ms.is_not(None))
             .order_by(calls.c.created_at.desc())
-            .limit(RECENT)
+            .limit(LOOKED_AT)
         )
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        found = await self._database.read(lambda connection: connection.execute(query).all())
+        rows = ([row for row in found if not row.batch] or found)[:RECENT]
         return Speed(
-            _median([(row.input_tokens, row.prefill_ms) for row in rows]),
+            _median([(row.read, row.prefill_ms) for row in rows]),
             _median([(row.output_tokens, row.decode_ms) for row in rows]),
         )
 

@@ -46,13 +46,16 @@ class Chart(msgspec.Struct, frozen=True):
         return sum(each.total for each in self.series)
 
 
-def stacked(points: list[tuple[int, str, float]], start: int, days: int, unit: str = "") -> Chart:
+def stacked(
+    points: list[tuple[int, str, float]], start: int, days: int, unit: str = "", beside: Chart | None = None
+) -> Chart:
     """Columns of the days from ``start``.
 
     Args:
         points: start of the day in Unix seconds, name of the series, amount; of a day and name there may be several.
         start: of the first day, in Unix seconds.
         unit: ``$`` before the amount of a bar's title, or a word after it.
+        beside: another chart of the same page, whose names keep their colours and their order.
     """
     totals: dict[str, float] = defaultdict(float)
     columns: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -60,8 +63,10 @@ def stacked(points: list[tuple[int, str, float]], start: int, days: int, unit: s
         if amount > 0:
             totals[name] += amount
             columns[(at - start) // DAY_S][name] += amount
-    names = sorted(totals, key=lambda name: (-totals[name], name))
+    known = [each.name for each in beside.series] if beside is not None else []
+    names = known + sorted(totals.keys() - set(known), key=lambda name: (-totals[name], name))
     tone = {name: min(place, TONES - 1) + 1 for place, name in enumerate(names)}
+    names = [name for name in names if name in totals]
     highest = max((sum(column.values()) for column in columns.values()), default=0.0)
     step = 100 / days
     bars = []

@@ -42,7 +42,7 @@ class Usage(Section):
         if isinstance(signed_in, Response):
             return signed_in
         costs = await self._costs(signed_in, 30, "model") if signed_in.admin else None
-        tokens = await self._tokens(signed_in, 30) if signed_in.admin else None
+        tokens = await self._tokens(signed_in, 30, beside=costs) if signed_in.admin else None
         stored = await self.get(signed_in, "/v1/chat/completions", limit=5, order="desc") if signed_in.project else None
         return await self.page(
             request,
@@ -64,6 +64,8 @@ class Usage(Section):
         days = RANGES.get(request.query_params.get("days", ""), 30)
         group = request.query_params.get("by", "model")
         group = group if group in GROUPS else "model"
+        costs = await self._costs(signed_in, days, group)
+        tokens = await self._tokens(signed_in, days, beside=costs if group == "model" else None)
         return await self.page(
             request,
             signed_in,
@@ -72,9 +74,9 @@ class Usage(Section):
             ranges=RANGES,
             groups=GROUPS,
             group=group,
-            costs=await self._costs(signed_in, days, group),
-            tokens=await self._tokens(signed_in, days),
-            requests=await self._tokens(signed_in, days, "requests"),
+            costs=costs,
+            tokens=tokens,
+            requests=await self._tokens(signed_in, days, "requests", tokens),
         )
 
     async def table(self, request: Request) -> Response:
@@ -144,7 +146,13 @@ class Usage(Section):
                 points.append((int(bucket["start_time"]), name, float(result["amount"]["value"] or 0)))
         return points
 
-    async def _tokens(self, signed_in: SignedIn, days: int, unit: Literal["tokens", "requests"] = "tokens") -> Chart:
+    async def _tokens(
+        self,
+        signed_in: SignedIn,
+        days: int,
+        unit: Literal["tokens", "requests"] = "tokens",
+        beside: Chart | None = None,
+    ) -> Chart:
         """Of models that write text a day by model: tokens, in and out, or requests."""
         start = _start(days)
         query: dict[str, Any] = {"start_time": start, "limit": min(days, _MOST_BUCKETS), "group_by": "model"}
@@ -159,7 +167,7 @@ class Usage(Section):
                     )
                     points.append((int(bucket["start_time"]), str(one["model"]), float(count)))
             if not page.get("has_more"):
-                return stacked(points, start, days, unit)
+                return stacked(points, start, days, unit, beside)
             query["page"] = page["next_page"]
 
     async def _names(self, signed_in: SignedIn, group: str) -> dict[str, str]:
