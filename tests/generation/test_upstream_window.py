@@ -12,10 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 from aiohttp import web
-from openai import AsyncOpenAI
 from tests.upstreams import delta, whole
 from tests.walking import Client, Walk, walking
 
@@ -162,19 +160,7 @@ async def test_so_it_does_in_a_run_and_in_a_batch(walk: Walk, server: Server) ->
             await asyncio.sleep(0.05)
             run = (await client.get(f"/v1/threads/{thread}/runs/{run['id']}")).json()
     assert (run["status"], run["last_error"]["message"]) == ("failed", message("1250000"))
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(walk.platform))
-    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": chat(text(WINDOW + 1))}
-    async with AsyncOpenAI(api_key=key.secret, base_url="http://test/v1", http_client=http, max_retries=0) as openai:
-        file = await openai.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
-        batch = await openai.batches.create(
-            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-        )
-        async with asyncio.timeout(60):
-            while batch.status not in ("completed", "failed"):
-                await asyncio.sleep(0.05)
-                batch = await openai.batches.retrieve(batch.id)
-        assert batch.error_file_id is not None, batch
-        told = json.loads((await openai.files.content(batch.error_file_id)).text)
+    told = await walk.line_of_a_batch(chat(text(WINDOW + 1)))
     assert told["response"]["body"]["error"]["message"] == message(f"{WINDOW + 1}")
     assert server.asked == []
 

@@ -49,6 +49,11 @@ class SignedIn(msgspec.Struct, frozen=True):
         caller = self.project or self.admin
         return caller.organization_id if caller else ""
 
+    @property
+    def administered(self) -> str:
+        """The organization that may be administered; empty where none."""
+        return self.admin.organization_id if self.admin else ""
+
     def may(self, scope: str) -> bool:
         """Whether whoever is signed in may do what needs this scope."""
         return any(caller is not None and caller.may(scope) for caller in (self.admin, self.project))

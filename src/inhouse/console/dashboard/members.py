@@ -115,7 +115,7 @@ class Members(Section):
         link: str = "",
         link_for: str = "",
     ) -> Response:
-        organization = signed_in.admin.organization_id if signed_in.admin else ""
+        organization = signed_in.administered
         people, found, refused = await self.found(
             request, signed_in, "users", organization, lambda id, _: f"{USERS}/{quote(id)}", USERS
         )

@@ -93,7 +93,7 @@ class Money(Section):
             request,
             signed_in,
             "projects",
-            signed_in.admin.organization_id if signed_in.admin else "",
+            signed_in.administered,
             lambda id, _: f"{PROJECTS}/{quote(id)}",
             PROJECTS,
             archived=False,

@@ -68,7 +68,7 @@ class Office(Section):
             request,
             signed_in,
             "keys",
-            signed_in.admin.organization_id if signed_in.admin else "",
+            signed_in.administered,
             lambda id, of: f"{PROJECTS}/{quote(of)}/api_keys/{quote(id)}",
             PROJECTS,
             of=only,
@@ -125,7 +125,7 @@ class Office(Section):
             request,
             signed_in,
             "projects",
-            signed_in.admin.organization_id if signed_in.admin else "",
+            signed_in.administered,
             lambda id, _: f"{PROJECTS}/{quote(id)}",
             PROJECTS,
         )

@@ -26,6 +26,13 @@ GROUPS = {"model": "Model", "project": "Project", "key": "API key"}
 _GROUP_BY = {"model": "line_item", "project": "project_id", "key": "api_key_id"}
 
 
+def _asked(request: Request) -> tuple[int, str]:
+    """How many days, and by what."""
+    days = RANGES.get(request.query_params.get("days", ""), 30)
+    group = request.query_params.get("by", "model")
+    return days, group if group in GROUPS else "model"
+
+
 class Usage(Section):
     def routes(self) -> list[Route]:
         return [
@@ -61,9 +68,7 @@ class Usage(Section):
         signed_in = await self.enter(request, "admin")
         if isinstance(signed_in, Response):
             return signed_in
-        days = RANGES.get(request.query_params.get("days", ""), 30)
-        group = request.query_params.get("by", "model")
-        group = group if group in GROUPS else "model"
+        days, group = _asked(request)
         costs = await self._costs(signed_in, days, group)
         tokens = await self._tokens(signed_in, days, beside=costs if group == "model" else None)
         return await self.page(
@@ -84,9 +89,7 @@ class Usage(Section):
         signed_in = await self.enter(request, "admin")
         if isinstance(signed_in, Response):
             return signed_in
-        days = RANGES.get(request.query_params.get("days", ""), 30)
-        group = request.query_params.get("by", "model")
-        group = group if group in GROUPS else "model"
+        days, group = _asked(request)
         sums: dict[tuple[int, str], float] = defaultdict(float)
         for at, name, dollars in await self._spent(signed_in, days, group):
             sums[at, name] += dollars
